@@ -1,0 +1,11 @@
+//! Gives the shared library its SONAME, which cargo does not set by itself. The SONAME carries the
+//! ABI's number: the major version, and while that is 0 the minor one too.
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    let major = std::env::var("CARGO_PKG_VERSION_MAJOR").unwrap_or_default();
+    let os = std::env::var("CARGO_CFG_TARGET_OS").unwrap_or_default();
+    if os == "linux" {
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libcamrill.so.{major}");
+    }
+}

@@ -1,0 +1,91 @@
+//! What a caller is told: a code with a fixed number, and a sentence.
+//!
+//! These are the host's errors. What a peer does wrong is a [`crate::wire::Malformed`] or a room's own
+//! error; it ends that peer's session and reaches the host as a log line and an event, never as a
+//! failed call.
+
+use std::fmt;
+
+/// The stable number of an error, the same in C (`CAMRILL_E…`).
+///
+/// Ranges: argument -1…-99, state -100…-199, I/O -200…-299, protocol -300…-399, resource -400…-499,
+/// TLS -500…-599, internal -600…-699.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(i32)]
+pub enum Code {
+    /// An argument is NULL, out of its range, or not what the function takes.
+    InvalidArgument = -1,
+    /// A configuration's syntax, a directive or a value is wrong.
+    Config = -2,
+    /// There is no such thing: an id that has ended, an unknown path.
+    NotFound = -3,
+    /// The frame or the bitstream handed over is not what its codec says it is.
+    BadFrame = -4,
+    /// The call is not allowed in this state: not configured, already started, not pending.
+    State = -100,
+    /// The call is not allowed from inside a callback.
+    Reentrant = -101,
+    /// The call is not allowed after a `fork()`, in the child.
+    Forked = -102,
+    /// What was asked for exists already, or belongs to somebody else: a name that is being published.
+    Busy = -103,
+    /// A socket or file call failed; the sentence says which and why.
+    Io = -200,
+    /// The address is in use or not one of this machine's.
+    Address = -201,
+    /// The peer broke its protocol.
+    Protocol = -300,
+    /// Not now: a bounded queue is full. Try again later.
+    Again = -400,
+    /// A named limit is reached.
+    Limit = -401,
+    /// Out of memory.
+    Memory = -402,
+    /// The buffer given is too small; nothing was written.
+    Buffer = -403,
+    /// A defect of the library was caught at the boundary; the engine answers nothing else from now on.
+    Panic = -600,
+}
+
+impl Code {
+    /// The number as the C API returns it.
+    pub const fn number(self) -> i32 {
+        self as i32
+    }
+}
+
+/// An error for the host: a [`Code`] and a sentence that says what was wrong, where, and what was
+/// expected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    code: Code,
+    message: String,
+}
+
+impl Error {
+    /// An error with its sentence.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The sentence.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// The result of a call that the host makes.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

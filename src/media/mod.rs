@@ -1,0 +1,6 @@
+//! What flows through the library, in no container's terms: frames, tracks, the ring that a stream
+//! keeps, the lanes of wire images beside it, and the repair of timestamps.
+
+mod frame;
+
+pub use frame::{Codec, Frame, Kind, Role};

@@ -1,0 +1,47 @@
+//! Every bound that holds a parser, a queue or a cache, by name. What a directive or the host sets has
+//! its default and its range beside the directive; what stands here is fixed.
+
+/// The longest RTMP message taken from a peer, in bytes: a keyframe of 20 Mbit/s video is about a tenth.
+pub const RTMP_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
+/// The longest message before `connect` is answered, in bytes.
+pub const RTMP_MESSAGE_BYTES_BEFORE_CONNECT: usize = 64 * 1024;
+/// Chunk streams that one peer may use at a time; real clients use fewer than ten.
+pub const RTMP_CHUNK_STREAMS: usize = 64;
+/// Bytes of begun messages held for one peer over all its chunk streams.
+pub const RTMP_PARTIAL_BYTES: usize = 12 * 1024 * 1024;
+/// The largest chunk size taken from a peer, in bytes (RTMP 1.0, 5.4.1 allows 0xFFFFFF).
+pub const RTMP_CHUNK_SIZE_MAX: u32 = 0xFF_FFFF;
+/// The smallest chunk size taken from a peer or the configuration, in bytes.
+pub const RTMP_CHUNK_SIZE_MIN: u32 = 1;
+/// Message streams (`createStream`) that one connection may hold.
+pub const RTMP_MESSAGE_STREAMS: usize = 16;
+/// Bytes of answers waiting for a peer that doesn't read; beyond it the session ends.
+pub const RTMP_ANSWER_BYTES: usize = 256 * 1024;
+
+/// How deep AMF values may nest.
+pub const AMF_DEPTH: usize = 16;
+/// Values in one AMF message, over all levels.
+pub const AMF_VALUES: usize = 4096;
+/// The longest AMF string, in bytes.
+pub const AMF_STRING_BYTES: usize = 64 * 1024;
+
+/// NAL units in one access unit.
+pub const NALS_PER_ACCESS_UNIT: usize = 512;
+/// Parameter sets of one kind in a decoder configuration.
+pub const PARAMETER_SETS: usize = 32;
+/// The longest FLV tag body taken from a file, in bytes.
+pub const FLV_TAG_BYTES: usize = RTMP_MESSAGE_BYTES;
+
+/// The longest part of a stream's name (vhost, app or stream), in bytes.
+pub const NAME_BYTES: usize = 512;
+/// The longest URL parameters kept (`?token=…`), in bytes.
+pub const PARAM_BYTES: usize = 2048;
+
+/// How deep blocks of a configuration may nest.
+pub const CONFIG_DEPTH: usize = 8;
+/// How deep `include` may nest.
+pub const CONFIG_INCLUDE_DEPTH: usize = 8;
+/// The longest configuration file, in bytes.
+pub const CONFIG_FILE_BYTES: usize = 1024 * 1024;
+/// Directives in one configuration, all files together.
+pub const CONFIG_DIRECTIVES: usize = 16 * 1024;
