@@ -20,7 +20,7 @@
 //! | [`media`] | frames, tracks, the ring, lanes, timestamp repair | codec time |
 //! | [`codec`] | parameter sets and framing of H.264, AAC, MP3 | wire |
 //! | [`wire`] | the bounds-checked reader and every limit by name | error |
-//! | [`error`], [`time`] | what went wrong, and when | nothing |
+//! | [`error`], [`time`], [`table`] | what went wrong, when, and ids that go stale | nothing |
 //!
 //! Everything from `rtmp` down is pure: bytes and a time in, bytes and events out; no socket, file,
 //! clock, thread, random source or log call inside.
@@ -38,5 +38,6 @@ pub mod flv;
 pub mod hub;
 pub mod media;
 pub mod rtmp;
+pub mod table;
 pub mod time;
 pub mod wire;

@@ -1,6 +1,16 @@
 //! What flows through the library, in no container's terms: frames, tracks, the ring that a stream
 //! keeps, the lanes of wire images beside it, and the repair of timestamps.
 
+mod clock;
 mod frame;
+mod lane;
+mod mix;
+mod pack;
+mod ring;
 
+pub use clock::{Correction, Jitter, Unwrap};
 pub use frame::{Codec, Frame, Kind, Role};
+pub use lane::Lane;
+pub use mix::MixQueue;
+pub use pack::{AudioFormat, PackError, Packer};
+pub use ring::{Headers, Ring, RingLimits, Start};

@@ -1,0 +1,275 @@
+//! One connection: its socket, its session, and what is on its way out.
+//!
+//! What goes out is, in this order: the rest of what was sent in part, the session's own bytes, then
+//! frames straight from the stream's lane. A frame that the socket doesn't take stays in the ring.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Read};
+use std::net::SocketAddr;
+
+use bytes::{Buf, Bytes};
+use mio::net::TcpStream;
+use smallvec::SmallVec;
+
+use super::sys;
+use crate::hub::{LaneKey, Player, Step, Stream};
+use crate::rtmp::relay;
+use crate::rtmp::server::Session;
+use crate::time::Time;
+use crate::wire::limits;
+
+/// Pieces gathered into one send.
+const GATHER: usize = 64;
+/// Bytes gathered into one send.
+const GATHER_BYTES: usize = 256 * 1024;
+/// Bytes sent to one connection in one turn before the others have theirs.
+const SEND_BUDGET: usize = 1024 * 1024;
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Conn {
+    pub(super) socket: TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) session: Session,
+    /// Input that came before the host's word on a request.
+    pub(super) held: Vec<u8>,
+    pub(super) play: Option<Playing>,
+    /// Message streams and the streams that they publish.
+    pub(super) publishes: SmallVec<[(u32, u32); 1]>,
+    pub(super) began: Time,
+    pub(super) connected: bool,
+    /// Close once everything is sent.
+    pub(super) closing: bool,
+    /// There is more to read than was taken.
+    pub(super) readable: bool,
+    /// The session's deadline, and the earliest alarm that is set.
+    pub(super) deadline: Option<Time>,
+    pub(super) armed: Option<Time>,
+    pub(super) queued: bool,
+    pub(super) bad_frames: u32,
+    pub(super) sent: u64,
+    rest: Bytes,
+    out: VecDeque<Bytes>,
+    out_bytes: usize,
+    /// Since when the socket has taken nothing that waits for it.
+    blocked: Option<Time>,
+}
+
+/// What a connection plays.
+#[derive(Debug)]
+pub(super) struct Playing {
+    pub(super) message_stream: u32,
+    pub(super) stream: u32,
+    pub(super) player: Player,
+    pub(super) chunk_size: u32,
+}
+
+impl Playing {
+    /// The lane of RTMP images for one chunk size and message stream.
+    pub(super) fn lane(&self) -> LaneKey {
+        LaneKey(u64::from(self.message_stream) << 32 | u64::from(self.chunk_size))
+    }
+}
+
+/// How a flush ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flushed {
+    /// Everything there was is sent.
+    All,
+    /// The socket takes no more now.
+    Blocked,
+    /// There is more, but others have their turn first.
+    More,
+}
+
+impl Conn {
+    pub(super) fn new(now: Time, socket: TcpStream, peer: SocketAddr, session: Session) -> Self {
+        Self {
+            socket,
+            peer,
+            session,
+            held: Vec::new(),
+            play: None,
+            publishes: SmallVec::new(),
+            began: now,
+            connected: false,
+            closing: false,
+            readable: false,
+            deadline: None,
+            armed: None,
+            queued: false,
+            bad_frames: 0,
+            sent: 0,
+            rest: Bytes::new(),
+            out: VecDeque::new(),
+            out_bytes: 0,
+            blocked: None,
+        }
+    }
+
+    /// Reads once; `None` when the socket has no more now.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        loop {
+            match self.socket.read(buffer) {
+                Ok(n) => return Ok(Some(n)),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// Whether input may be taken: nothing is awaited, and the peer reads its answers.
+    pub(super) fn takes_input(&self) -> bool {
+        !self.session.is_waiting() && !self.closing && self.out_bytes < limits::RTMP_ANSWER_BYTES
+    }
+
+    /// Bytes that the session sends.
+    pub(super) fn queue(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.out_bytes += bytes.len();
+            self.out.push_back(bytes);
+        }
+    }
+
+    pub(super) fn has_output(&self) -> bool {
+        !self.rest.is_empty() || !self.out.is_empty()
+    }
+
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.is_some()
+    }
+
+    /// Since when the socket has taken nothing.
+    pub(super) fn blocked_since(&self) -> Option<Time> {
+        self.blocked
+    }
+
+    /// The socket says that it takes bytes again. How long it has taken none is looked at anew with the
+    /// next send.
+    pub(super) fn writable(&mut self) {
+        self.blocked = None;
+    }
+
+    /// Sends what waits; of the stream that it plays too, if that is given.
+    pub(super) fn flush(&mut self, now: Time, mut stream: Option<&mut Stream>) -> io::Result<Flushed> {
+        let mut budget = SEND_BUDGET;
+        while self.blocked.is_none() {
+            let frames = match (stream.as_deref_mut(), &mut self.play) {
+                (Some(stream), Some(playing)) => {
+                    playing.gather(stream, &mut self.out, &mut self.out_bytes, GATHER - 1)
+                }
+                _ => Frames::new(),
+            };
+            let mut pieces = SmallVec::<[IoSlice<'_>; GATHER]>::new();
+            if !self.rest.is_empty() {
+                pieces.push(IoSlice::new(&self.rest));
+            }
+            let room = GATHER - pieces.len();
+            let images = frames.iter().map(|(_, image)| image);
+            pieces.extend(self.out.iter().chain(images).take(room).map(|bytes| IoSlice::new(bytes)));
+            let offered: usize = pieces.iter().map(|piece| piece.len()).sum();
+            if offered == 0 {
+                return Ok(Flushed::All);
+            }
+            let sent = match sys::send(&self.socket, &pieces) {
+                Ok(n) => n,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => 0,
+                Err(e) => return Err(e),
+            };
+            drop(pieces);
+            self.sent = self.sent.saturating_add(sent as u64);
+            self.consume(sent, &frames);
+            if sent < offered {
+                // An edge will come when there is room again: another try now would be a wasted call.
+                self.blocked = Some(now);
+            }
+            budget = budget.saturating_sub(sent);
+            if budget == 0 {
+                return Ok(Flushed::More);
+            }
+        }
+        Ok(Flushed::Blocked)
+    }
+
+    /// Takes what was sent off the front. Frames that were not begun stay in the ring.
+    fn consume(&mut self, mut sent: usize, frames: &Frames) {
+        let n = sent.min(self.rest.len());
+        self.rest.advance(n);
+        sent -= n;
+        if self.rest.is_empty() {
+            self.rest = Bytes::new();
+        }
+        while sent > 0 {
+            let Some(mut piece) = self.out.pop_front() else { break };
+            self.out_bytes -= piece.len();
+            let n = sent.min(piece.len());
+            piece.advance(n);
+            sent -= n;
+            self.rest = piece;
+        }
+        if self.out.is_empty() && self.out.capacity() > 0 {
+            self.out = VecDeque::new();
+        }
+        for (seq, image) in frames {
+            if sent >= image.len() {
+                sent -= image.len();
+                continue;
+            }
+            let next = if sent > 0 {
+                self.rest = image.slice(sent..);
+                seq + 1
+            } else {
+                *seq
+            };
+            if let Some(playing) = &mut self.play {
+                playing.player.back_to(next);
+            }
+            break;
+        }
+    }
+}
+
+/// Frames of one send, with their places in the ring.
+type Frames = SmallVec<[(u64, Bytes); GATHER]>;
+
+impl Playing {
+    /// Takes the frames for the next send; headers that must go before them join the session's bytes.
+    fn gather(
+        &mut self,
+        stream: &mut Stream,
+        out: &mut VecDeque<Bytes>,
+        out_bytes: &mut usize,
+        room: usize,
+    ) -> Frames {
+        let mut frames = Frames::new();
+        let mut bytes = *out_bytes;
+        let queue_us = i64::try_from(stream.settings().play.queue_length.as_micros()).unwrap_or(i64::MAX);
+        let (chunk_size, message_stream) = (self.chunk_size, self.message_stream);
+        let (ring, mut lane) = stream.ring_and_lane(self.lane());
+        while out.len() + frames.len() < room && bytes < GATHER_BYTES {
+            match self.player.step(ring, queue_us) {
+                Step::Wait => break,
+                // Only ever before the first frame: within one call the player doesn't fall further back.
+                Step::Headers(headers, at) => {
+                    let headers = relay::headers(headers, at, chunk_size, message_stream);
+                    *out_bytes += headers.len();
+                    if !headers.is_empty() {
+                        out.push_back(headers);
+                    }
+                }
+                Step::Frame(seq, frame) => {
+                    let make = || relay::image(frame, chunk_size, message_stream);
+                    let image = match &mut lane {
+                        Some(lane) => lane.image(ring.base(), seq, make).clone(),
+                        None => make(),
+                    };
+                    bytes += image.len();
+                    frames.push((seq, image));
+                    self.player.taken();
+                }
+            }
+        }
+        frames
+    }
+}

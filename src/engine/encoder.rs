@@ -1,0 +1,31 @@
+//! A stream that the host's own encoder publishes: frames come over a bounded queue from its thread.
+
+use std::fmt;
+
+use crate::media::Frame;
+
+/// The loop's end of the queue from an encoder's thread.
+pub trait FrameSource: Send {
+    /// The next frame, if there is one. Never blocks.
+    fn pop(&mut self) -> Option<Frame>;
+    /// Whether the encoder's end is gone: no frame will come after those that are there.
+    fn is_ended(&self) -> bool;
+    /// Whether frames have been dropped since this was last asked, so that a keyframe would help.
+    fn take_dropped(&mut self) -> bool;
+    /// The stream is no longer this encoder's: what it writes from now on is refused.
+    fn close(&mut self);
+}
+
+/// One encoder.
+pub(super) struct Encoder {
+    pub(super) stream: u32,
+    pub(super) source: Box<dyn FrameSource>,
+    /// A keyframe has been asked for and has not come.
+    pub(super) asked: bool,
+}
+
+impl fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Encoder").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}

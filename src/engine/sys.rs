@@ -1,0 +1,34 @@
+//! The few calls on sockets that the standard library lacks.
+
+use std::io::{self, IoSlice};
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use socket2::{SockRef, TcpKeepalive};
+
+/// A peer that has vanished is noticed after about this long without traffic.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// One gathered send. `MSG_NOSIGNAL`: SIGPIPE must never reach the host.
+pub(super) fn send(socket: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    loop {
+        match SockRef::from(socket).send_vectored_with_flags(pieces, libc::MSG_NOSIGNAL) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// What every connection gets. NODELAY comes before the handshake: its answers are coalesced already,
+/// and Nagle's delay would be the first thing that a player sees.
+pub(super) fn prepare(socket: &TcpStream) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 4);
+    SockRef::from(socket).set_tcp_keepalive(&keepalive)
+}
+
+/// Whether `accept` failed because this process or machine has no more descriptors or memory: it can be
+/// tried again later. Otherwise the failure is of that one connection.
+pub(super) fn is_exhausted(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}

@@ -1,0 +1,64 @@
+//! When what is due: a heap of times, with stale entries left in place and passed over.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::time::Time;
+
+/// What a time is kept for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Alarm {
+    /// A listener takes connections again.
+    Listener(usize),
+    /// A stream's gathered frames are due, or nobody has played it for long.
+    Stream(u32),
+    /// A virtual live has its next frame, or tries again.
+    Ingest(u32),
+    /// A connection's limit.
+    Conn(u32),
+}
+
+/// Times to come. Whoever is woken looks whether its time has really come, since what moves a deadline
+/// to a later time leaves the entry alone.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    heap: BinaryHeap<Reverse<(Time, Alarm)>>,
+}
+
+impl Timers {
+    pub(super) fn set(&mut self, at: Time, alarm: Alarm) {
+        self.heap.push(Reverse((at, alarm)));
+    }
+
+    pub(super) fn next(&self) -> Option<Time> {
+        self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Takes one that is due.
+    pub(super) fn pop(&mut self, now: Time) -> Option<(Time, Alarm)> {
+        if self.next()? > now {
+            return None;
+        }
+        if self.heap.capacity() > 256 && self.heap.len() < self.heap.capacity() / 8 {
+            self.heap.shrink_to(self.heap.len() * 2);
+        }
+        self.heap.pop().map(|Reverse(entry)| entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gives_what_is_due_in_order() {
+        let mut timers = Timers::default();
+        timers.set(Time::from_millis(20), Alarm::Conn(2));
+        timers.set(Time::from_millis(10), Alarm::Stream(1));
+        assert_eq!(timers.next(), Some(Time::from_millis(10)));
+        assert_eq!(timers.pop(Time::from_millis(9)), None);
+        assert_eq!(timers.pop(Time::from_millis(30)), Some((Time::from_millis(10), Alarm::Stream(1))));
+        assert_eq!(timers.pop(Time::from_millis(30)), Some((Time::from_millis(20), Alarm::Conn(2))));
+        assert_eq!(timers.pop(Time::from_millis(30)), None);
+    }
+}

@@ -1,0 +1,175 @@
+//! Where one player stands in a stream.
+
+use crate::media::{Frame, Headers, Kind, Ring};
+
+/// What a player gets next.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// Nothing now.
+    Wait,
+    /// The headers to send before the frame that follows, with the time that they are given (µs).
+    Headers(&'a Headers, i64),
+    /// The frame with this sequence number.
+    Frame(u64, &'a Frame),
+}
+
+/// A player's place in a stream's ring. A few words, whatever the stream.
+#[derive(Debug, Clone)]
+pub struct Player {
+    cursor: u64,
+    place: Place,
+    /// Whether the player has asked for no more frames until it asks again.
+    paused: bool,
+    wants_audio: bool,
+    wants_video: bool,
+    skips: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Has asked, has got nothing.
+    Joining,
+    /// Waits for a keyframe from this sequence number on.
+    ForKey(u64),
+    /// Follows.
+    Following,
+}
+
+impl Player {
+    /// A player who joins a stream whose head is `head`.
+    pub fn new(head: u64) -> Self {
+        Self {
+            cursor: head,
+            place: Place::Joining,
+            paused: false,
+            wants_audio: true,
+            wants_video: true,
+            skips: 0,
+        }
+    }
+
+    /// What comes next. Moves the player to where it is; [`Player::taken`] moves it on.
+    pub fn step<'a>(&mut self, ring: &'a Ring, queue_us: i64) -> Step<'a> {
+        if self.paused {
+            return Step::Wait;
+        }
+        match self.place {
+            Place::Joining => return self.start(ring, self.cursor),
+            Place::ForKey(from) => return self.start(ring, from),
+            Place::Following => {}
+        }
+        if self.cursor < ring.base() || ring.lag_us(self.cursor) > queue_us {
+            if let Some(step) = self.skip(ring) {
+                return step;
+            }
+        }
+        loop {
+            match ring.frame(self.cursor) {
+                None => return Step::Wait,
+                Some(frame) if self.wants(frame) => return Step::Frame(self.cursor, frame),
+                Some(_) => self.cursor += 1,
+            }
+        }
+    }
+
+    /// The frame that [`Player::step`] gave is on its way.
+    pub fn taken(&mut self) {
+        self.cursor += 1;
+    }
+
+    /// The frame `seq` and what follows it didn't go out after all.
+    pub fn back_to(&mut self, seq: u64) {
+        self.cursor = seq;
+    }
+
+    /// The oldest frame that this player still needs.
+    pub fn cursor(&self) -> u64 {
+        if self.paused || self.place != Place::Following { u64::MAX } else { self.cursor }
+    }
+
+    /// How often it has fallen behind and jumped to a keyframe.
+    pub fn skips(&self) -> u32 {
+        self.skips
+    }
+
+    /// Whether it waits for a keyframe that the encoder could be asked for.
+    pub fn waits_for_key(&self) -> bool {
+        matches!(self.place, Place::ForKey(_))
+    }
+
+    /// Pauses, or goes on live from a keyframe.
+    pub fn pause(&mut self, paused: bool, head: u64) {
+        if self.paused && !paused {
+            self.place = Place::Joining;
+            self.cursor = head;
+        }
+        self.paused = paused;
+    }
+
+    /// Whether it wants frames of that kind.
+    pub fn receive(&mut self, kind: Kind, wanted: bool, head: u64) {
+        match kind {
+            Kind::Audio => self.wants_audio = wanted,
+            Kind::Video => {
+                if wanted && !self.wants_video {
+                    // Video can only begin again at a keyframe.
+                    self.place = Place::Joining;
+                    self.cursor = head;
+                }
+                self.wants_video = wanted;
+            }
+            Kind::Data => {}
+        }
+    }
+
+    fn start<'a>(&mut self, ring: &'a Ring, from: u64) -> Step<'a> {
+        let (cursor, headers) = match ring.join(from) {
+            Some(start) if self.wants_video => (start.seq, &start.headers),
+            None if ring.has_video() && self.wants_video => {
+                self.place = Place::ForKey(from);
+                return Step::Wait;
+            }
+            // No video: from now on. Nothing published yet: everything that will come.
+            _ => (ring.head(), ring.headers()),
+        };
+        self.cursor = cursor;
+        self.place = Place::Following;
+        self.headers(ring, headers)
+    }
+
+    /// Jumps to the newest keyframe, or waits for the next. `None` where it goes on in place: there is
+    /// no keyframe to jump to and what it needs is still held.
+    fn skip<'a>(&mut self, ring: &'a Ring) -> Option<Step<'a>> {
+        if !ring.has_video() || !self.wants_video {
+            self.skips = self.skips.saturating_add(1);
+            self.cursor = ring.head();
+            return Some(self.headers(ring, ring.headers()));
+        }
+        if let Some(start) = ring.newest_key(self.cursor) {
+            self.skips = self.skips.saturating_add(1);
+            self.cursor = start.seq;
+            return Some(self.headers(ring, &start.headers));
+        }
+        if self.cursor >= ring.base() && ring.newest_key(0).is_some() {
+            // It is inside the newest GOP, which alone is longer than the queue: a jump gains nothing.
+            return None;
+        }
+        self.skips = self.skips.saturating_add(1);
+        self.place = Place::ForKey(ring.head());
+        Some(Step::Wait)
+    }
+
+    fn headers<'a>(&self, ring: &'a Ring, headers: &'a Headers) -> Step<'a> {
+        let newest = ring.head().checked_sub(1).and_then(|seq| ring.frame(seq));
+        let at = ring.frame(self.cursor).or(newest).map_or(0, |frame| frame.dts);
+        Step::Headers(headers, at)
+    }
+
+    fn wants(&self, frame: &Frame) -> bool {
+        match frame.kind {
+            Kind::Audio => self.wants_audio,
+            Kind::Video => self.wants_video,
+            Kind::Data => true,
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! One stream: its ring, its publisher, its players, and when what it has gathered is due.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::player::Player;
+use super::{Name, Source};
+use crate::config::{TimeJitter, Vhost};
+use crate::media::{
+    AudioTrack, Correction, Frame, Jitter, Kind, Lane, MixQueue, Ring, RingLimits, Role, VideoTrack,
+    audio_track, video_track,
+};
+use crate::time::Time;
+
+/// However few messages have come, none waits longer than this for `mw_msgs` of them.
+const MERGE_MAX: Duration = Duration::from_millis(350);
+/// Frames that a ring holds at most, whatever their size: half a minute of audio and 60 fps video.
+const RING_FRAMES: usize = 4096;
+
+/// Names a format's lane; what it means is the engine's affair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LaneKey(pub u64);
+
+/// What has come in over a stream's life.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Video frames, headers aside.
+    pub video_frames: u64,
+    /// Audio frames, headers aside.
+    pub audio_frames: u64,
+    /// Bytes of frames.
+    pub bytes: u64,
+    /// Frames that were not taken: video before the first keyframe, repeated headers.
+    pub dropped: u64,
+}
+
+/// One stream. It lives as long as somebody publishes or plays it.
+#[derive(Debug)]
+pub struct Stream {
+    name: Name,
+    settings: Arc<Vhost>,
+    born: Time,
+    ring: Ring,
+    lanes: SmallVec<[(LaneKey, Lane); 1]>,
+    publisher: Option<Source>,
+    publish_began: Time,
+    players: Vec<u32>,
+    /// Since when nobody has played it.
+    idle_since: Time,
+    jitter: Jitter,
+    mix: MixQueue,
+    atc: bool,
+    gathered: u32,
+    gathering_since: Option<Time>,
+    last_flush: Option<Time>,
+    video: Option<VideoTrack>,
+    audio: Option<AudioTrack>,
+    totals: Totals,
+    wants_key: bool,
+}
+
+impl Stream {
+    pub(super) fn new(now: Time, name: Name, settings: &Arc<Vhost>) -> Self {
+        Self {
+            name,
+            settings: settings.clone(),
+            born: now,
+            ring: Ring::new(limits(settings)),
+            lanes: SmallVec::new(),
+            publisher: None,
+            publish_began: now,
+            players: Vec::new(),
+            idle_since: now,
+            jitter: Jitter::default(),
+            mix: MixQueue::default(),
+            atc: settings.play.atc,
+            gathered: 0,
+            gathering_since: None,
+            last_flush: None,
+            video: None,
+            audio: None,
+            totals: Totals::default(),
+            wants_key: false,
+        }
+    }
+
+    pub(super) fn begin(&mut self, now: Time, source: Source, settings: &Arc<Vhost>) {
+        self.configure(settings);
+        self.end();
+        self.publisher = Some(source);
+        self.publish_began = now;
+        self.idle_since = now;
+        self.wants_key = false;
+    }
+
+    pub(super) fn end(&mut self) {
+        while let Some(frame) = self.mix.take() {
+            self.ring.push(frame);
+        }
+        self.publisher = None;
+        self.atc = self.settings.play.atc;
+        self.ring.restart();
+        self.video = None;
+        self.audio = None;
+    }
+
+    pub(super) fn join(&mut self, client: u32) -> Player {
+        self.players.push(client);
+        if self.ring.join(self.ring.head()).is_none() && self.ring.has_video() {
+            self.wants_key = true;
+        }
+        Player::new(self.ring.head())
+    }
+
+    pub(super) fn leave(&mut self, now: Time, client: u32) {
+        if let Some(at) = self.players.iter().position(|p| *p == client) {
+            self.players.swap_remove(at);
+        }
+        if self.players.is_empty() {
+            self.idle_since = now;
+            self.ring.trim(u64::MAX);
+        }
+        if self.players.capacity() > 64 && self.players.len() < self.players.capacity() / 4 {
+            self.players.shrink_to_fit();
+        }
+    }
+
+    /// Takes new settings.
+    pub fn configure(&mut self, settings: &Arc<Vhost>) {
+        self.settings = settings.clone();
+        self.ring.set_limits(limits(settings));
+    }
+
+    /// Adds a frame with the publisher's own timestamps. `true` if there is something for players.
+    pub fn write(&mut self, now: Time, mut frame: Frame) -> bool {
+        let play = &self.settings.play;
+        if frame.role == Role::Header && play.reduce_sequence_header && self.ring.headers().holds(&frame) {
+            self.totals.dropped += 1;
+            return false;
+        }
+        let how = self.correction();
+        if how != Correction::Off && (frame.role == Role::Header || frame.kind == Kind::Data) {
+            // Encoders give these any time, often 0: they must not move the clock.
+            frame.dts = self.jitter.now();
+            frame.pts = frame.dts;
+        } else {
+            let composition = frame.pts.saturating_sub(frame.dts);
+            frame.dts = self.jitter.correct(how, frame.dts);
+            frame.pts = frame.dts.saturating_add(composition);
+        }
+        self.count(&frame);
+        if !play.mix_correct {
+            return self.push(now, frame);
+        }
+        self.mix.push(frame);
+        let mut any = false;
+        while let Some(frame) = self.mix.pop() {
+            any |= self.push(now, frame);
+        }
+        any
+    }
+
+    /// When what has been gathered is due, if anything has.
+    pub fn due(&self) -> Option<Time> {
+        let since = self.gathering_since?;
+        let play = &self.settings.play;
+        let wait = if self.gathered >= play.mw_msgs { play.mw_latency } else { play.mw_latency.max(MERGE_MAX) };
+        let due = since + wait;
+        Some(self.last_flush.map_or(due, |last| due.max(last + play.send_min_interval)))
+    }
+
+    /// What had been gathered has been offered to every player; `oldest` is the oldest frame that one
+    /// of them still needs.
+    pub fn flushed(&mut self, now: Time, oldest: u64) {
+        self.gathered = 0;
+        self.gathering_since = None;
+        self.last_flush = Some(now);
+        self.ring.trim(oldest);
+        let base = self.ring.base();
+        for (_, lane) in &mut self.lanes {
+            lane.trim(base);
+        }
+    }
+
+    /// One more player takes this format.
+    pub fn attach(&mut self, key: LaneKey) {
+        match self.lanes.iter_mut().find(|(k, _)| *k == key) {
+            Some((_, lane)) => lane.users += 1,
+            None => self.lanes.push((key, Lane { users: 1, ..Lane::default() })),
+        }
+    }
+
+    /// One player less takes this format; with the last one the lane goes.
+    pub fn detach(&mut self, key: LaneKey) {
+        if let Some(at) = self.lanes.iter().position(|(k, _)| *k == key) {
+            if let Some((_, lane)) = self.lanes.get_mut(at) {
+                lane.users = lane.users.saturating_sub(1);
+                if lane.users == 0 {
+                    self.lanes.swap_remove(at);
+                }
+            }
+        }
+    }
+
+    /// The ring and one format's lane beside it.
+    pub fn ring_and_lane(&mut self, key: LaneKey) -> (&Ring, Option<&mut Lane>) {
+        (&self.ring, self.lanes.iter_mut().find(|(k, _)| *k == key).map(|(_, lane)| lane))
+    }
+
+    /// The frames held.
+    pub fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    /// Bytes of wire images over all formats.
+    pub fn lane_bytes(&self) -> usize {
+        self.lanes.iter().map(|(_, lane)| lane.bytes()).sum()
+    }
+
+    /// The publisher's metadata says that its timestamps are absolute (`bravo_atc`, for `atc_auto`).
+    pub fn metadata_says_atc(&mut self, says: bool) {
+        if self.settings.play.atc_auto && says {
+            self.atc = true;
+        }
+    }
+
+    /// Whether somebody waits for a keyframe; asking takes the wish away.
+    pub fn take_wants_key(&mut self) -> bool {
+        std::mem::take(&mut self.wants_key)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// Its vhost's settings.
+    pub fn settings(&self) -> &Arc<Vhost> {
+        &self.settings
+    }
+
+    /// When it came to be.
+    pub fn born(&self) -> Time {
+        self.born
+    }
+
+    /// When the publish that is going on, or the last one, began.
+    pub fn publish_began(&self) -> Time {
+        self.publish_began
+    }
+
+    /// Who publishes it.
+    pub fn publisher(&self) -> Option<Source> {
+        self.publisher
+    }
+
+    /// Who plays it.
+    pub fn players(&self) -> &[u32] {
+        &self.players
+    }
+
+    /// Since when nobody has played it; `None` while somebody does.
+    pub fn idle_since(&self) -> Option<Time> {
+        self.players.is_empty().then_some(self.idle_since)
+    }
+
+    /// What its sequence headers say of the video track.
+    pub fn video(&self) -> Option<&VideoTrack> {
+        self.video.as_ref()
+    }
+
+    /// What its sequence headers say of the audio track.
+    pub fn audio(&self) -> Option<&AudioTrack> {
+        self.audio.as_ref()
+    }
+
+    /// What has come in.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    fn correction(&self) -> Correction {
+        match (self.settings.play.time_jitter, self.publisher) {
+            _ if self.atc => Correction::Off,
+            (TimeJitter::Off, _) => Correction::Off,
+            (TimeJitter::Zero, _) => Correction::Zero,
+            (TimeJitter::Full, Some(Source::Encoder(_))) => Correction::ENCODER,
+            (TimeJitter::Full, _) => Correction::FULL,
+        }
+    }
+
+    fn count(&mut self, frame: &Frame) {
+        self.totals.bytes = self.totals.bytes.saturating_add(frame.size() as u64);
+        match (frame.kind, frame.role) {
+            (Kind::Video, Role::Key | Role::Delta) => self.totals.video_frames += 1,
+            (Kind::Audio, Role::Key | Role::Delta) => self.totals.audio_frames += 1,
+            _ => {}
+        }
+        if frame.kind == Kind::Video && (frame.role == Role::Header || self.video.is_none()) {
+            self.video = video_track(frame).or(self.video.take());
+        }
+        if frame.kind == Kind::Audio && (frame.role == Role::Header || self.audio.is_none()) {
+            self.audio = audio_track(frame).or(self.audio.take());
+        }
+    }
+
+    fn push(&mut self, now: Time, frame: Frame) -> bool {
+        if !self.ring.push(frame) {
+            self.totals.dropped += 1;
+            self.wants_key = true;
+            return false;
+        }
+        if self.players.is_empty() {
+            self.ring.trim(u64::MAX);
+            return false;
+        }
+        self.gathered += 1;
+        self.gathering_since.get_or_insert(now);
+        true
+    }
+}
+
+fn limits(vhost: &Vhost) -> RingLimits {
+    let play = &vhost.play;
+    RingLimits {
+        bytes: play.ring_bytes,
+        frames: RING_FRAMES,
+        length_us: i64::try_from(play.queue_length.as_micros()).unwrap_or(i64::MAX),
+        gop_cache: play.gop_cache,
+        gop_frames: play.gop_cache_max_frames,
+    }
+}

@@ -1,0 +1,117 @@
+//! A table whose entries are named by 32-bit ids that go stale when the entry ends.
+//!
+//! What the network creates (a viewer, a remote publisher, a stream) the host only ever sees as such
+//! an id: index in the low bits, generation in the high ones, never 0.
+
+use slab::Slab;
+
+/// How many of an id's bits are the index; the rest is the generation.
+const INDEX_BITS: u32 = 20;
+const INDEX_MASK: u32 = (1 << INDEX_BITS) - 1;
+
+/// The most entries that a [`Table`] can hold.
+pub const TABLE_MAX: usize = 1 << INDEX_BITS;
+
+/// A slab with generations. Looking up an id that has ended answers `None`, also when its place has
+/// been given to another.
+#[derive(Debug)]
+pub struct Table<T> {
+    slots: Slab<(u32, T)>,
+    generation: u32,
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self { slots: Slab::new(), generation: 0 }
+    }
+}
+
+impl<T> Table<T> {
+    /// Adds what `make` builds from its id; `None` when the table is full.
+    pub fn insert_with(&mut self, make: impl FnOnce(u32) -> T) -> Option<u32> {
+        if self.slots.len() >= TABLE_MAX {
+            return None;
+        }
+        // One counter for the whole table: a slot that is reused at once still gets a new generation.
+        self.generation = if self.generation >= (u32::MAX >> INDEX_BITS) { 1 } else { self.generation + 1 };
+        let generation = self.generation;
+        let entry = self.slots.vacant_entry();
+        let id = (generation << INDEX_BITS) | (entry.key() as u32 & INDEX_MASK);
+        entry.insert((generation, make(id)));
+        Some(id)
+    }
+
+    /// The entry, if the id is not stale.
+    pub fn find(&self, id: u32) -> Option<&T> {
+        let (generation, value) = self.slots.get((id & INDEX_MASK) as usize)?;
+        (*generation == id >> INDEX_BITS).then_some(value)
+    }
+
+    /// The entry to change, if the id is not stale.
+    pub fn find_mut(&mut self, id: u32) -> Option<&mut T> {
+        let (generation, value) = self.slots.get_mut((id & INDEX_MASK) as usize)?;
+        (*generation == id >> INDEX_BITS).then_some(value)
+    }
+
+    /// Takes the entry out.
+    pub fn remove(&mut self, id: u32) -> Option<T> {
+        self.find(id)?;
+        self.slots.try_remove((id & INDEX_MASK) as usize).map(|(_, value)| value)
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// All entries with their ids.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        self.slots.iter().map(|(index, (generation, value))| ((generation << INDEX_BITS) | index as u32, value))
+    }
+
+    /// All ids.
+    pub fn ids(&self) -> Vec<u32> {
+        self.iter().map(|(id, _)| id).collect()
+    }
+
+    /// Gives memory back after many entries have ended.
+    pub fn shrink(&mut self) {
+        if self.slots.capacity() > 64 && self.slots.capacity() / 4 > self.slots.len() {
+            self.slots.shrink_to_fit();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ended_id_stays_ended_when_its_place_is_reused() {
+        let mut t = Table::default();
+        let a = t.insert_with(|id| id).unwrap();
+        assert_ne!(a, 0);
+        assert_eq!(t.remove(a), Some(a));
+        assert_eq!(t.remove(a), None);
+        let b = t.insert_with(|id| id).unwrap();
+        assert_eq!(a & INDEX_MASK, b & INDEX_MASK);
+        assert_eq!(t.find(a), None);
+        assert_eq!(t.find(b), Some(&b));
+        assert_eq!(t.ids(), vec![b]);
+    }
+
+    #[test]
+    fn generations_wrap_without_reaching_zero() {
+        let mut t = Table::default();
+        for _ in 0..10_000 {
+            let id = t.insert_with(|_| ()).unwrap();
+            assert_ne!(id >> INDEX_BITS, 0);
+            t.remove(id);
+        }
+    }
+}
