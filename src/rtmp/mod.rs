@@ -3,3 +3,4 @@
 //! Each part is bytes in, bytes or messages out; a session puts them in a row.
 
 pub mod handshake;
+pub mod message;
