@@ -2,5 +2,6 @@
 //!
 //! Each part is bytes in, bytes or messages out; a session puts them in a row.
 
+pub mod chunk;
 pub mod handshake;
 pub mod message;
