@@ -5,3 +5,4 @@
 pub mod chunk;
 pub mod handshake;
 pub mod message;
+pub mod url;
