@@ -1,1 +1,3 @@
-//! config.
+//! The configuration: SRS's file syntax, one table of directives, the environment, and typed settings.
+
+pub mod tree;
