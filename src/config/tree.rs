@@ -142,7 +142,7 @@ pub fn words(value: &str) -> Result<Vec<String>, String> {
         if lexer.peek().is_none() {
             return Ok(words);
         }
-        words.push(lexer.word(|b| is_space(b))?);
+        words.push(lexer.word(is_space)?);
     }
 }
 
