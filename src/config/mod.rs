@@ -1,4 +1,37 @@
 //! The configuration: SRS's file syntax, one table of directives, the environment, and typed settings.
+//!
+//! A [`Config`] is what was said: a file, what the host set, environment variables. [`table`] is the one list
+//! of what may be said.
 
 pub mod table;
 pub mod tree;
+
+mod check;
+mod legacy;
+mod store;
+
+use std::fmt;
+
+pub use store::Config;
+pub use tree::{Files, Source, StdFiles};
+
+/// Something that is accepted and will not do what its author may hope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// Where it stands.
+    pub source: Source,
+    /// What is the matter, without the place.
+    pub message: String,
+}
+
+impl Warning {
+    fn new(source: &Source, message: impl Into<String>) -> Self {
+        Self { source: source.clone(), message: message.into() }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.source, self.message)
+    }
+}
