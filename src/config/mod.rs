@@ -1,17 +1,22 @@
 //! The configuration: SRS's file syntax, one table of directives, the environment, and typed settings.
 //!
-//! A [`Config`] is what was said: a file, what the host set, environment variables. [`table`] is the one list
-//! of what may be said.
+//! A [`Config`] is what was said: a file, what the host set, environment variables. [`Settings`] is what
+//! it means: checked once, so that nothing below has to ask again. [`table`] is the one list of what may
+//! be said.
 
+pub mod settings;
 pub mod table;
 pub mod tree;
 
 mod check;
+mod ingest;
 mod legacy;
 mod store;
 
 use std::fmt;
 
+pub use ingest::Ingest;
+pub use settings::{OnConflict, Play, Publish, Settings, TimeJitter, Vhost};
 pub use store::Config;
 pub use tree::{Files, Source, StdFiles};
 
