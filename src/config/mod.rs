@@ -2,8 +2,9 @@
 //!
 //! A [`Config`] is what was said: a file, what the host set, environment variables. [`Settings`] is what
 //! it means: checked once, so that nothing below has to ask again. [`table`] is the one list of what may
-//! be said.
+//! be said, and [`mod@reference`] prints it for people.
 
+pub mod reference;
 pub mod settings;
 pub mod table;
 pub mod tree;
