@@ -1,0 +1,417 @@
+//! What a configuration means, in types: checked once here, and never asked again.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ingest::{self, Ingest};
+use super::table::{self, DEFAULT_VHOST, Directive, Kind};
+use super::tree::{Node, Source, words};
+use super::{Config, Warning};
+use crate::error::Result;
+
+/// What the engine runs by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Where RTMP is served. Empty where the configuration has no `listen`: a host that only publishes and
+    /// plays by itself needs no port.
+    pub listen: Vec<SocketAddr>,
+    /// The RTMP chunk size before a vhost is known, in bytes.
+    pub chunk_size: u32,
+    /// Connections held at a time.
+    pub max_connections: usize,
+    /// How long a connection may take from accept to its play or publish command.
+    pub handshake_timeout: Duration,
+    /// The vhosts by name, those that are turned off too. Where none is configured there is
+    /// [`DEFAULT_VHOST`], with every default.
+    pub vhosts: BTreeMap<String, Arc<Vhost>>,
+}
+
+/// A virtual host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Vhost {
+    /// Its name.
+    pub name: String,
+    /// Whether it is served.
+    pub enabled: bool,
+    /// The RTMP chunk size, in bytes.
+    pub chunk_size: u32,
+    /// Whether small packets are sent at once.
+    pub tcp_nodelay: bool,
+    /// Whether each frame is sent as it comes.
+    pub min_latency: bool,
+    /// Bytes after which a peer is asked to acknowledge; 0 to ask nothing.
+    pub in_ack_size: u32,
+    /// Bytes after which we acknowledge.
+    pub out_ack_size: u32,
+    /// How streams are played.
+    pub play: Play,
+    /// How streams are published.
+    pub publish: Publish,
+    /// The ingests that are to run, in the configuration's order.
+    pub ingests: Vec<Ingest>,
+}
+
+/// How the streams of a vhost are played.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Play {
+    /// Whether a player begins with the newest keyframe that has passed.
+    pub gop_cache: bool,
+    /// Most frames from that keyframe on; 0 for no limit.
+    pub gop_cache_max_frames: usize,
+    /// How far a player may fall behind.
+    pub queue_length: Duration,
+    /// How time stamps are put right.
+    pub time_jitter: TimeJitter,
+    /// Whether players get the publisher's own time stamps.
+    pub atc: bool,
+    /// Whether the metadata may turn `atc` on.
+    pub atc_auto: bool,
+    /// Whether audio and video are ordered by time.
+    pub mix_correct: bool,
+    /// How long frames may be gathered into one send.
+    pub mw_latency: Duration,
+    /// How many frames make a send before that.
+    pub mw_msgs: usize,
+    /// Least time between two frames to one player.
+    pub send_min_interval: Duration,
+    /// Whether an unchanged sequence header is left out.
+    pub reduce_sequence_header: bool,
+    /// Most bytes of frames that one stream keeps.
+    pub ring_bytes: usize,
+}
+
+/// How the streams of a vhost are published.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Publish {
+    /// How long a publisher may take to send its first frame.
+    pub firstpkt_timeout: Duration,
+    /// How long it may be silent after that.
+    pub normal_timeout: Duration,
+    /// After how long without players a publisher is sent away; zero for never.
+    pub kickoff_for_idle: Duration,
+    /// What becomes of a second publisher of one stream.
+    pub on_conflict: OnConflict,
+}
+
+/// How time stamps are put right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeJitter {
+    /// They begin at 0 and rise without leaps.
+    Full,
+    /// They begin at 0.
+    Zero,
+    /// They are left as they come.
+    Off,
+}
+
+/// What becomes of a second publisher of one stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnConflict {
+    /// It is refused.
+    Refuse,
+    /// It takes the place of the first.
+    Replace,
+}
+
+impl Settings {
+    /// Reads a configuration. The warnings are those that only the whole shows; what is not built has been
+    /// named when it was loaded.
+    pub fn from_config(config: &Config) -> Result<(Self, Vec<Warning>)> {
+        let tree = config.effective();
+        let top = Block { nodes: &tree, path: "" };
+        let mut warnings = Vec::new();
+        let chunk_size = top.number("chunk_size")?;
+        let mut vhosts = BTreeMap::new();
+        for node in tree.iter().filter(|n| n.block && n.name == "vhost") {
+            let vhost = Vhost::read(node, chunk_size, &mut warnings)?;
+            vhosts.insert(vhost.name.clone(), Arc::new(vhost));
+        }
+        if vhosts.is_empty() {
+            let node = Node::block("vhost", vec![DEFAULT_VHOST.into()], Source::named(DEFAULT_VHOST));
+            vhosts.insert(DEFAULT_VHOST.into(), Arc::new(Vhost::read(&node, chunk_size, &mut warnings)?));
+        }
+        let settings = Self {
+            listen: top.listen("listen")?,
+            chunk_size,
+            max_connections: top.number("max_connections")?,
+            handshake_timeout: top.time("handshake_timeout")?,
+            vhosts,
+        };
+        Ok((settings, warnings))
+    }
+
+    /// The vhost that serves `name`: the one of that name, else [`DEFAULT_VHOST`]. Nothing where the one
+    /// found is turned off.
+    pub fn vhost(&self, name: &str) -> Option<&Arc<Vhost>> {
+        self.vhosts.get(name).or_else(|| self.vhosts.get(DEFAULT_VHOST)).filter(|vhost| vhost.enabled)
+    }
+}
+
+impl Vhost {
+    fn read(node: &Node, chunk_size: u32, warnings: &mut Vec<Warning>) -> Result<Self> {
+        let vhost = Block { nodes: &node.children, path: "vhost" };
+        let enabled = vhost.switch("enabled")?;
+        Ok(Self {
+            name: node.arg().into(),
+            enabled,
+            chunk_size: match vhost.find("chunk_size") {
+                Some(_) => vhost.number("chunk_size")?,
+                None => chunk_size,
+            },
+            tcp_nodelay: vhost.switch("tcp_nodelay")?,
+            min_latency: vhost.switch("min_latency")?,
+            in_ack_size: vhost.number("in_ack_size")?,
+            out_ack_size: vhost.number("out_ack_size")?,
+            play: Play::read(&vhost.block("vhost/play"))?,
+            publish: Publish::read(&vhost.block("vhost/publish"))?,
+            // A vhost that isn't served runs none.
+            ingests: if enabled { ingest::read(node, warnings)? } else { Vec::new() },
+        })
+    }
+}
+
+impl Play {
+    fn read(play: &Block<'_>) -> Result<Self> {
+        Ok(Self {
+            gop_cache: play.switch("gop_cache")?,
+            gop_cache_max_frames: play.number("gop_cache_max_frames")?,
+            queue_length: play.time("queue_length")?,
+            time_jitter: play.word("time_jitter", |word| match word {
+                "zero" => TimeJitter::Zero,
+                "off" => TimeJitter::Off,
+                _ => TimeJitter::Full,
+            })?,
+            atc: play.switch("atc")?,
+            atc_auto: play.switch("atc_auto")?,
+            mix_correct: play.switch("mix_correct")?,
+            mw_latency: play.time("mw_latency")?,
+            mw_msgs: play.number("mw_msgs")?,
+            send_min_interval: play.time("send_min_interval")?,
+            reduce_sequence_header: play.switch("reduce_sequence_header")?,
+            ring_bytes: play.number("ring_bytes")?,
+        })
+    }
+}
+
+impl Publish {
+    fn read(publish: &Block<'_>) -> Result<Self> {
+        Ok(Self {
+            firstpkt_timeout: publish.time("firstpkt_timeout")?,
+            normal_timeout: publish.time("normal_timeout")?,
+            kickoff_for_idle: publish.time("kickoff_for_idle")?,
+            on_conflict: publish.word("on_conflict", |word| match word {
+                "replace" => OnConflict::Replace,
+                _ => OnConflict::Refuse,
+            })?,
+        })
+    }
+}
+
+/// A block and its place in the table, from which defaults and units come.
+pub(super) struct Block<'a> {
+    /// What the block holds.
+    pub(super) nodes: &'a [Node],
+    /// Its path in the table.
+    pub(super) path: &'static str,
+}
+
+impl<'a> Block<'a> {
+    /// The first block of the last word of `path`, empty if it isn't there.
+    pub(super) fn block(&self, path: &'static str) -> Block<'a> {
+        let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+        let nodes = self.nodes.iter().find(|n| n.block && n.name == name).map_or(&[][..], |n| &n.children);
+        Block { nodes, path }
+    }
+
+    /// A directive, if it is given.
+    pub(super) fn find(&self, name: &str) -> Option<&'a Node> {
+        self.nodes.iter().find(|n| !n.block && n.name == name)
+    }
+
+    /// `on` or `off`.
+    pub(super) fn switch(&self, name: &str) -> Result<bool> {
+        self.word(name, |word| word == "on")
+    }
+
+    /// One word as it is.
+    pub(super) fn text(&self, name: &str) -> Result<String> {
+        self.word(name, |word| word.to_owned())
+    }
+
+    fn listen(&self, name: &str) -> Result<Vec<SocketAddr>> {
+        let Some(node) = self.find(name) else { return Ok(Vec::new()) };
+        let mut list = Vec::new();
+        for word in &node.args {
+            let address = table::listen(word).map_err(|message| node.source.error(message))?;
+            // Port 0 asks for any free one, and may be asked for again.
+            if address.port() != 0 && list.contains(&address) {
+                return Err(node.source.error(format_args!("{name}: {word} stands twice")));
+            }
+            list.push(address);
+        }
+        Ok(list)
+    }
+
+    /// A whole number; the row's range is within the type's.
+    fn number<T: TryFrom<i64>>(&self, name: &str) -> Result<T> {
+        self.read(name, |row, word| {
+            let Kind::Int { min, max, unit } = row.kind else { return Err(not_of_kind(row)) };
+            T::try_from(table::int(word, min, max, unit)?).map_err(|_| not_of_kind(row))
+        })
+    }
+
+    /// A time in the row's unit, which is `s` or `ms`.
+    fn time(&self, name: &str) -> Result<Duration> {
+        self.read(name, |row, word| {
+            let (number, unit) = match row.kind {
+                Kind::Int { min, max, unit } => (table::int(word, min, max, unit)? as f64, unit),
+                Kind::Float { min, max, unit } => (table::float(word, min, max, unit)?, unit),
+                _ => return Err(not_of_kind(row)),
+            };
+            let seconds = match unit {
+                "s" => number,
+                "ms" => number / 1000.0,
+                _ => return Err(not_of_kind(row)),
+            };
+            Duration::try_from_secs_f64(seconds).map_err(|_| not_of_kind(row))
+        })
+    }
+
+    fn word<T>(&self, name: &str, make: impl Fn(&str) -> T) -> Result<T> {
+        self.read(name, |row, word| row.check(&[word.into()]).map(|()| make(word)))
+    }
+
+    fn read<T>(
+        &self,
+        name: &str,
+        parse: impl Fn(&'static Directive, &str) -> Result<T, String>,
+    ) -> Result<T> {
+        let given = self.find(name);
+        let source = given.map_or_else(|| Source::named(self.path), |node| node.source.clone());
+        let Some(row) = table::child(self.path, name) else {
+            return Err(source.error(format_args!("{name}: not in the table")));
+        };
+        let default = words(row.default).unwrap_or_default();
+        let word = given.map_or(default.first(), |node| node.args.first()).map_or("", String::as_str);
+        parse(row, word).map_err(|message| source.error(format_args!("{name}: {message}")))
+    }
+}
+
+/// The row and who reads it disagree. The tests read every row that is read here.
+fn not_of_kind(row: &Directive) -> String {
+    format!("{} is not of the kind that it is read as", row.path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Settings {
+        let mut config = Config::new();
+        config.load_text("t", text).unwrap();
+        Settings::from_config(&config).unwrap().0
+    }
+
+    #[test]
+    fn nothing_said_is_the_defaults() {
+        let s = settings("");
+        assert!(s.listen.is_empty());
+        assert_eq!((s.chunk_size, s.max_connections), (60_000, 1000));
+        assert_eq!(s.handshake_timeout, Duration::from_secs(10));
+        let v = s.vhost("any.name").unwrap();
+        assert_eq!(v.name, DEFAULT_VHOST);
+        assert!(v.enabled && v.tcp_nodelay && v.min_latency && v.ingests.is_empty());
+        assert_eq!((v.chunk_size, v.in_ack_size, v.out_ack_size), (60_000, 0, 2_500_000));
+        assert_eq!(
+            v.play,
+            Play {
+                gop_cache: true,
+                gop_cache_max_frames: 2500,
+                queue_length: Duration::from_secs(30),
+                time_jitter: TimeJitter::Full,
+                atc: false,
+                atc_auto: false,
+                mix_correct: false,
+                mw_latency: Duration::ZERO,
+                mw_msgs: 0,
+                send_min_interval: Duration::ZERO,
+                reduce_sequence_header: false,
+                ring_bytes: 16 * 1024 * 1024,
+            }
+        );
+        assert_eq!(
+            v.publish,
+            Publish {
+                firstpkt_timeout: Duration::from_secs(20),
+                normal_timeout: Duration::from_secs(5),
+                kickoff_for_idle: Duration::ZERO,
+                on_conflict: OnConflict::Refuse,
+            }
+        );
+    }
+
+    #[test]
+    fn everything_said_is_read_in_its_unit() {
+        let s = settings(
+            "listen 1935 127.0.0.1:1936 [::]:1937; chunk_size 4096; max_connections 7; handshake_timeout 100;
+            vhost a.b {
+                chunk_size 128; tcp_nodelay off; min_latency off; in_ack_size 1; out_ack_size 2;
+                play {
+                    gop_cache off; gop_cache_max_frames 9; queue_length 2.5; time_jitter zero; atc on;
+                    atc_auto on; mix_correct on; mw_latency 350; mw_msgs 8; send_min_interval 10.5;
+                    reduce_sequence_header on; ring_bytes 65536;
+                }
+                publish { firstpkt_timeout 1500; normal_timeout 250; kickoff_for_idle 3; on_conflict replace; }
+            }
+            vhost c.d { play { time_jitter off; } }",
+        );
+        let listen: Vec<String> = s.listen.iter().map(SocketAddr::to_string).collect();
+        assert_eq!(listen, ["0.0.0.0:1935", "127.0.0.1:1936", "[::]:1937"]);
+        assert_eq!((s.chunk_size, s.max_connections), (4096, 7));
+        assert_eq!(s.handshake_timeout, Duration::from_millis(100));
+        let v = s.vhost("a.b").unwrap();
+        assert_eq!((v.chunk_size, v.in_ack_size, v.out_ack_size), (128, 1, 2));
+        assert!(!v.tcp_nodelay && !v.min_latency && v.play.atc && v.play.atc_auto && v.play.mix_correct);
+        assert!(!v.play.gop_cache && v.play.reduce_sequence_header);
+        assert_eq!(v.play.queue_length, Duration::from_millis(2500));
+        assert_eq!(v.play.mw_latency, Duration::from_millis(350));
+        assert_eq!(v.play.send_min_interval, Duration::from_micros(10_500));
+        assert_eq!((v.play.mw_msgs, v.play.ring_bytes, v.play.gop_cache_max_frames), (8, 65_536, 9));
+        assert_eq!(v.play.time_jitter, TimeJitter::Zero);
+        assert_eq!(v.publish.firstpkt_timeout, Duration::from_millis(1500));
+        assert_eq!(v.publish.normal_timeout, Duration::from_millis(250));
+        assert_eq!(v.publish.kickoff_for_idle, Duration::from_secs(3));
+        assert_eq!(v.publish.on_conflict, OnConflict::Replace);
+        assert_eq!(s.vhost("c.d").unwrap().chunk_size, 4096);
+        assert_eq!(s.vhost("c.d").unwrap().play.time_jitter, TimeJitter::Off);
+        assert!(s.vhost("e.f").is_none());
+    }
+
+    #[test]
+    fn a_vhost_is_found_by_name_and_else_the_default() {
+        let s = settings("vhost a { enabled off; } vhost b {} vhost __defaultVhost__ {}");
+        assert!(s.vhost("a").is_none());
+        assert_eq!(s.vhost("b").unwrap().name, "b");
+        assert_eq!(s.vhost("c").unwrap().name, DEFAULT_VHOST);
+        assert!(settings("vhost __defaultVhost__ { enabled off; }").vhost("x").is_none());
+    }
+
+    #[test]
+    fn the_first_of_two_blocks_counts_and_old_places_count() {
+        let s = settings("vhost a { play { atc on; } play { atc off; mw_msgs 3; } mw_latency 5; }");
+        let play = &s.vhost("a").unwrap().play;
+        assert!(play.atc && play.mw_msgs == 0 && play.mw_latency == Duration::from_millis(5));
+    }
+
+    #[test]
+    fn an_address_stands_once() {
+        let mut config = Config::new();
+        config.load_text("t", "\nlisten 1935 0.0.0.0:1935;").unwrap();
+        let error = Settings::from_config(&config).unwrap_err();
+        assert_eq!(error.message(), "t:2: listen: 0.0.0.0:1935 stands twice");
+        config.set("listen", "127.0.0.1:0 127.0.0.1:0").unwrap();
+        assert_eq!(Settings::from_config(&config).unwrap().0.listen.len(), 2);
+    }
+}
