@@ -41,9 +41,9 @@ pub struct Vhost {
     pub tcp_nodelay: bool,
     /// Whether each frame is sent as it comes.
     pub min_latency: bool,
-    /// Bytes after which a peer is asked to acknowledge; 0 to ask nothing.
+    /// Bytes after which we acknowledge what a peer sends; 0: as the peer asks.
     pub in_ack_size: u32,
-    /// Bytes after which we acknowledge.
+    /// Bytes after which a peer is asked to acknowledge; 0 to ask nothing.
     pub out_ack_size: u32,
     /// How streams are played.
     pub play: Play,

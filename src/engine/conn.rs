@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 use super::sys;
 use crate::hub::{LaneKey, Player, Step, Stream};
 use crate::rtmp::relay;
-use crate::rtmp::server::Session;
+use crate::rtmp::server::{ConnectRequest, Session, StreamRequest};
 use crate::time::Time;
 use crate::wire::limits;
 
@@ -40,6 +40,10 @@ pub(super) struct Conn {
     pub(super) connected: bool,
     /// Close once everything is sent.
     pub(super) closing: bool,
+    /// To be closed at the end of the turn: nothing is done for it any more.
+    pub(super) dead: bool,
+    /// What the host was asked.
+    pub(super) pending: Option<Pending>,
     /// There is more to read than was taken.
     pub(super) readable: bool,
     /// The session's deadline, and the earliest alarm that is set.
@@ -53,6 +57,21 @@ pub(super) struct Conn {
     out_bytes: usize,
     /// Since when the socket has taken nothing that waits for it.
     blocked: Option<Time>,
+}
+
+/// What a client waits for the host's word on.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) ticket: u32,
+    pub(super) wish: Wish,
+}
+
+/// What a client asks for.
+#[derive(Debug)]
+pub(super) enum Wish {
+    Connect(Box<ConnectRequest>),
+    Publish(Box<StreamRequest>),
+    Play(Box<StreamRequest>),
 }
 
 /// What a connection plays.
@@ -94,6 +113,8 @@ impl Conn {
             began: now,
             connected: false,
             closing: false,
+            dead: false,
+            pending: None,
             readable: false,
             deadline: None,
             armed: None,
@@ -121,7 +142,7 @@ impl Conn {
 
     /// Whether input may be taken: nothing is awaited, and the peer reads its answers.
     pub(super) fn takes_input(&self) -> bool {
-        !self.session.is_waiting() && !self.closing && self.out_bytes < limits::RTMP_ANSWER_BYTES
+        !self.session.is_waiting() && !self.closing && !self.dead && self.out_bytes < limits::RTMP_ANSWER_BYTES
     }
 
     /// Bytes that the session sends.

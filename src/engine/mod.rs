@@ -1,1 +1,322 @@
-//! engine.
+//! The loop: sockets, timers, sessions, virtual live, and the ways in from other threads.
+//!
+//! An [`Engine`] lives on one thread. [`Engine::turn`] waits for sockets and times and does what is due;
+//! it calls nobody. What the host is to know lies in a queue, drained with [`Engine::poll_event`], and
+//! every question ([`Event::Admission`]) is answered with [`Engine::reply`] whenever the host likes. So
+//! the host may call anything while it handles an event.
+
+mod accept;
+mod clients;
+mod conn;
+mod encoder;
+mod event;
+mod fanout;
+mod info;
+mod ingest;
+mod local;
+mod remote;
+mod sys;
+mod timers;
+
+use std::collections::VecDeque;
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::{info, warn};
+use mio::{Events, Poll, Token, Waker};
+
+use crate::config::{Config, Settings};
+use crate::error::{Code, Error, Result};
+use crate::hub::Hub;
+use crate::table::Table;
+use crate::time::Time;
+
+use accept::Listener;
+use conn::Conn;
+use encoder::Encoder;
+use ingest::Ingest;
+use timers::{Alarm, Timers};
+
+pub use encoder::FrameSource;
+pub use event::{Action, Admission, ClientInfo, Doing, Event, Stats, StreamInfo, Subject};
+pub use remote::{CALLS_MAX, Call, Remote};
+
+/// Socket events taken in one turn.
+const EVENTS_PER_TURN: usize = 1024;
+/// Events that may wait for the host; beyond it a turn does nothing until they are taken.
+pub const EVENTS_WAITING_MAX: usize = 64 * 1024;
+/// Bytes read from one connection in one turn before the others have theirs.
+const READ_BUDGET: usize = 256 * 1024;
+/// Bytes read at a time.
+const READ_BYTES: usize = 64 * 1024;
+
+/// The waker's token. Ids carry a generation in their high bits that is never 0, so small tokens are
+/// free for what isn't a connection.
+const WAKER: Token = Token(0);
+const FIRST_LISTENER: usize = 1;
+
+/// A streaming engine. See the module's documentation.
+pub struct Engine {
+    poll: Poll,
+    /// Away while a turn goes through them.
+    events: Option<Events>,
+    started: Instant,
+    entropy: RandomState,
+    config: Config,
+    settings: Arc<Settings>,
+    listeners: Vec<Listener>,
+    conns: Table<Conn>,
+    hub: Hub,
+    encoders: Table<Encoder>,
+    ingests: Table<Ingest>,
+    tickets: Table<u32>,
+    timers: Timers,
+    /// Connections with something to do that no socket event will announce.
+    ready: Vec<u32>,
+    /// Streams that have gathered frames.
+    dirty: Vec<u32>,
+    /// Connections to close at the end of the turn, and why.
+    doomed: Vec<(u32, String)>,
+    buffer: Vec<u8>,
+    told: VecDeque<Event>,
+    asks: bool,
+    remote: Remote,
+    totals: Totals,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Totals {
+    accepted: u64,
+    refused: u64,
+    /// Of connections that have ended.
+    received: u64,
+    sent: u64,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("connections", &self.conns.len())
+            .field("streams", &self.hub.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// An engine that serves nothing yet: it is configured, then [`Engine::apply`] starts it.
+    pub fn new() -> Result<Self> {
+        let io = |what: &'static str| move |e: io::Error| Error::new(Code::Io, format!("{what}: {e}"));
+        let poll = Poll::new().map_err(io("creating the loop's poller"))?;
+        let waker = Waker::new(poll.registry(), WAKER).map_err(io("creating the loop's waker"))?;
+        let config = Config::new();
+        let (settings, _) = Settings::from_config(&config)?;
+        Ok(Self {
+            poll,
+            events: Some(Events::with_capacity(EVENTS_PER_TURN)),
+            started: Instant::now(),
+            entropy: RandomState::new(),
+            config,
+            settings: Arc::new(settings),
+            listeners: Vec::new(),
+            conns: Table::default(),
+            hub: Hub::default(),
+            encoders: Table::default(),
+            ingests: Table::default(),
+            tickets: Table::default(),
+            timers: Timers::default(),
+            ready: Vec::new(),
+            dirty: Vec::new(),
+            doomed: Vec::new(),
+            buffer: vec![0; READ_BYTES],
+            told: VecDeque::new(),
+            asks: false,
+            remote: Remote::new(waker),
+            totals: Totals::default(),
+        })
+    }
+
+    /// The configuration, to read.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The configuration, to change; what is changed holds from the next [`Engine::apply`] on.
+    pub fn config_mut(&mut self) -> &mut Config {
+        &mut self.config
+    }
+
+    /// Whether clients wait for the host's word ([`Event::Admission`]); at first they don't.
+    pub fn ask(&mut self, asks: bool) {
+        self.asks = asks;
+    }
+
+    /// A handle for other threads.
+    pub fn remote(&self) -> Remote {
+        self.remote.clone()
+    }
+
+    /// The descriptor that is readable when a turn has something to do; for the host's own loop.
+    pub fn fd(&self) -> RawFd {
+        self.poll.as_raw_fd()
+    }
+
+    /// How long the host's own loop may wait before the next turn; `None`: until the descriptor is
+    /// readable.
+    pub fn timeout(&self) -> Option<Duration> {
+        if self.has_work() {
+            return Some(Duration::ZERO);
+        }
+        self.timers.next().map(|at| at.since(self.now()))
+    }
+
+    /// Takes the configuration as it stands: the first time this starts serving, later it is a reload.
+    /// Either all of it holds afterwards, or nothing has changed.
+    pub fn apply(&mut self) -> Result<()> {
+        let (settings, warnings) = Settings::from_config(&self.config)?;
+        for warning in warnings {
+            warn!("{warning}");
+        }
+        self.listen(&settings.listen)?;
+        let settings = Arc::new(settings);
+        self.settings = settings.clone();
+        self.hub.reload(|vhost| settings.vhost(vhost).cloned());
+        self.configure_ingests();
+        Ok(())
+    }
+
+    /// One turn: waits until something is due, at most for `timeout` (`None`: without end), and does it.
+    pub fn turn(&mut self, timeout: Option<Duration>) -> Result<()> {
+        if self.told.len() >= EVENTS_WAITING_MAX {
+            return Ok(());
+        }
+        let wait = match (timeout, self.timeout()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        let mut events = self.events.take().unwrap_or_else(|| Events::with_capacity(EVENTS_PER_TURN));
+        let polled = self.poll.poll(&mut events, wait);
+        let now = self.now();
+        for event in &events {
+            match event.token() {
+                WAKER => self.drain_encoders(now),
+                Token(n) if n < FIRST_LISTENER + self.listeners.len() => self.accept(now, n - FIRST_LISTENER),
+                Token(n) => {
+                    let id = n as u32;
+                    let Some(conn) = self.conns.find_mut(id) else { continue };
+                    if event.is_writable() {
+                        conn.writable();
+                    }
+                    conn.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+                    if event.is_error() && !conn.takes_input() {
+                        self.doom(id, "connection lost");
+                    }
+                    self.serve(now, id);
+                }
+            }
+        }
+        self.events = Some(events);
+        for id in std::mem::take(&mut self.ready) {
+            if let Some(conn) = self.conns.find_mut(id) {
+                conn.queued = false;
+                self.serve(now, id);
+            }
+        }
+        while let Some((at, alarm)) = self.timers.pop(now) {
+            match alarm {
+                Alarm::Listener(index) => self.accept(now, index),
+                Alarm::Stream(id) => self.on_stream_alarm(now, id),
+                Alarm::Ingest(id) => self.run_ingest(now, id),
+                Alarm::Conn(id) => self.on_conn_alarm(now, at, id),
+            }
+        }
+        self.send_dirty(now);
+        self.close_doomed(now);
+        match polled {
+            Err(e) if e.kind() != io::ErrorKind::Interrupted => {
+                Err(Error::new(Code::Io, format!("waiting for sockets: {e}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What has been asked for between turns is done without waiting for the next: replies to
+    /// admissions, kicks.
+    pub fn flush(&mut self) {
+        let now = self.now();
+        for id in std::mem::take(&mut self.ready) {
+            if let Some(conn) = self.conns.find_mut(id) {
+                conn.queued = false;
+                self.serve(now, id);
+            }
+        }
+        self.send_dirty(now);
+        self.close_doomed(now);
+    }
+
+    /// The next thing that the host is to know.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.told.pop_front()
+    }
+
+    /// The functions that other threads want run on this one.
+    pub fn take_calls(&mut self) -> Vec<Call> {
+        self.remote.take_calls()
+    }
+
+    /// Whether another thread has asked to stop since this was last asked.
+    pub fn take_stop(&mut self) -> bool {
+        self.remote.take_stop()
+    }
+
+    /// The engine's clock.
+    pub fn now(&self) -> Time {
+        Time::ZERO + self.started.elapsed()
+    }
+
+    fn has_work(&self) -> bool {
+        !self.ready.is_empty() || !self.doomed.is_empty()
+    }
+
+    /// Bytes that differ from connection to connection; nothing secret hangs on them.
+    fn entropy(&self, salt: u64) -> u64 {
+        let mut hasher = self.entropy.build_hasher();
+        hasher.write_u64(salt);
+        hasher.finish()
+    }
+
+    /// Has a connection served before the loop waits again.
+    fn queue(&mut self, id: u32) {
+        if let Some(conn) = self.conns.find_mut(id) {
+            if !conn.queued {
+                conn.queued = true;
+                self.ready.push(id);
+            }
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.told.push_back(event);
+    }
+
+    fn mark_dirty(&mut self, stream: u32) {
+        if !self.dirty.contains(&stream) {
+            self.dirty.push(stream);
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        for id in self.encoders.ids() {
+            if let Some(mut encoder) = self.encoders.remove(id) {
+                encoder.source.close();
+            }
+        }
+        info!("stopped after {} ms, {} connections closed", self.now().as_millis(), self.conns.len());
+    }
+}

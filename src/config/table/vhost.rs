@@ -17,8 +17,8 @@ pub(super) static ROWS: &[Directive] = &[
     row("vhost/chunk_size", CHUNK_SIZE, "", "RTMP chunk size, in bytes; that of the top when not given.").built(),
     row("vhost/tcp_nodelay", Switch, "on", "Send small packets at once (TCP_NODELAY); SRS has it off.").built(),
     row("vhost/min_latency", Switch, "on", "Send each frame as it comes; SRS has it off for RTMP.").built(),
-    row("vhost/in_ack_size", ACK, "0", "Bytes after which peers are asked to acknowledge what they get; 0 to ask nothing.").built(),
-    row("vhost/out_ack_size", ACK, "2500000", "Bytes after which we acknowledge what we get.").built(),
+    row("vhost/in_ack_size", ACK, "0", "Bytes after which we acknowledge what a peer sends; 0: as the peer asks.").built(),
+    row("vhost/out_ack_size", ACK, "2500000", "Bytes after which peers are asked to acknowledge what they get; 0 to ask nothing.").built(),
 
     block("vhost/play", "Players.").built(),
     row("vhost/play/gop_cache", Switch, "on", "Begin with the newest keyframe, so that a player shows a picture at once.").built(),

@@ -1,0 +1,466 @@
+//! Serving connections: their input, what their sessions ask and bring, and their end.
+
+use std::time::Duration;
+
+use log::{info, warn};
+
+use super::conn::{Conn, Flushed, Pending, Playing, Wish};
+use super::timers::{Alarm, Timers};
+use super::{Action, Admission, Engine, Event, READ_BUDGET, Subject};
+use crate::error::{Code, Error, Result};
+use crate::hub::{Name, Refused, Source};
+use crate::rtmp::server::{ConnectOptions, ConnectRequest, Event as Said, Output, PublishOptions, StreamRequest};
+use crate::rtmp::url::StreamName;
+use crate::time::Time;
+
+/// A peer whose socket takes nothing is given at least this long, however short `queue_length` is.
+const STALL_MIN: Duration = Duration::from_secs(10);
+
+impl Engine {
+    /// Answers an [`Event::Admission`]: `Err` refuses with a sentence that the client is told.
+    pub fn reply(&mut self, ticket: u32, verdict: Result<(), &str>) -> Result<()> {
+        let gone = || Error::new(Code::NotFound, "the ticket is answered, or its client is gone");
+        let id = self.tickets.remove(ticket).ok_or_else(gone)?;
+        let conn = self.conns.find_mut(id).ok_or_else(gone)?;
+        let pending = conn.pending.take().ok_or_else(gone)?;
+        let now = self.now();
+        match verdict {
+            Ok(()) => self.grant(now, id, pending.wish),
+            Err(why) => {
+                info!(id = id; "refused by the host: {why}");
+                self.refuse(id, why);
+            }
+        }
+        self.queue(id);
+        Ok(())
+    }
+
+    /// Closes a client's connection.
+    pub fn kick(&mut self, id: u32) -> Result<()> {
+        if self.conns.find(id).is_none_or(|conn| conn.dead) {
+            return Err(Error::new(Code::NotFound, format!("no client {id}")));
+        }
+        self.doom(id, "kicked by the host");
+        Ok(())
+    }
+
+    /// Reads, understands and sends what there is for one connection.
+    pub(super) fn serve(&mut self, now: Time, id: u32) {
+        if let Some(conn) = self.conns.find_mut(id) {
+            if !conn.held.is_empty() && conn.takes_input() {
+                let held = std::mem::take(&mut conn.held);
+                self.feed(now, id, &held);
+            }
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut budget = READ_BUDGET;
+        while let Some(conn) = self.conns.find_mut(id) {
+            if !conn.readable || !conn.takes_input() || !conn.held.is_empty() {
+                break;
+            }
+            match conn.read(&mut buffer) {
+                Ok(None) => conn.readable = false,
+                Ok(Some(0)) => self.doom(id, "closed by the peer"),
+                Ok(Some(n)) => {
+                    self.feed(now, id, buffer.get(..n).unwrap_or_default());
+                    budget = budget.saturating_sub(n);
+                    if budget == 0 {
+                        self.queue(id);
+                        break;
+                    }
+                }
+                Err(e) => self.doom(id, &format!("receiving: {e}")),
+            }
+        }
+        self.buffer = buffer;
+        self.flush_conn(now, id);
+    }
+
+    pub(super) fn flush_conn(&mut self, now: Time, id: u32) {
+        let Some(conn) = self.conns.find_mut(id).filter(|conn| !conn.dead) else { return };
+        let stream = conn.play.as_ref().map(|playing| playing.stream);
+        let stream = stream.and_then(|stream| self.hub.stream_mut(stream));
+        match conn.flush(now, stream) {
+            Ok(Flushed::All) if conn.closing => self.doom(id, "refused"),
+            Ok(Flushed::All) => {
+                // The peer has read its answers: go on with what it had sent meanwhile.
+                if conn.readable && conn.takes_input() {
+                    self.queue(id);
+                }
+            }
+            Ok(Flushed::More) => self.queue(id),
+            Ok(Flushed::Blocked) => arm(&mut self.timers, id, conn),
+            Err(e) => self.doom(id, &format!("sending: {e}")),
+        }
+    }
+
+    /// Has a connection closed at the end of the turn.
+    pub(super) fn doom(&mut self, id: u32, why: &str) {
+        if let Some(conn) = self.conns.find_mut(id) {
+            if !conn.dead {
+                conn.dead = true;
+                self.doomed.push((id, why.to_owned()));
+            }
+        }
+    }
+
+    pub(super) fn close_doomed(&mut self, now: Time) {
+        while let Some((id, why)) = self.doomed.pop() {
+            self.close(now, id, &why);
+        }
+    }
+
+    pub(super) fn arm(&mut self, _now: Time, id: u32) {
+        if let Some(conn) = self.conns.find_mut(id) {
+            if let Output::Timeout(at) = conn.session.poll_output() {
+                conn.deadline = at;
+            }
+            arm(&mut self.timers, id, conn);
+        }
+    }
+
+    pub(super) fn on_conn_alarm(&mut self, now: Time, at: Time, id: u32) {
+        let Some(conn) = self.conns.find_mut(id) else { return };
+        if conn.armed != Some(at) {
+            return;
+        }
+        conn.armed = None;
+        if let Err(e) = conn.session.handle_timeout(now) {
+            self.doom(id, &e.to_string());
+            return;
+        }
+        if let Some(since) = conn.blocked_since() {
+            let limit = stall_limit(conn, &self.hub);
+            if since + limit <= now {
+                self.doom(id, &format!("the peer has taken nothing for {} ms", limit.as_millis()));
+                return;
+            }
+        }
+        self.arm(now, id);
+    }
+
+    /// Gives a session its input and does what it says.
+    fn feed(&mut self, now: Time, id: u32, input: &[u8]) {
+        let mut input = input;
+        loop {
+            let Some(conn) = self.conns.find_mut(id).filter(|conn| !conn.dead) else { return };
+            let result = conn.session.handle_input(now, &mut input);
+            while let Some(conn) = self.conns.find_mut(id) {
+                match conn.session.poll_output() {
+                    Output::Transmit(bytes) => conn.queue(bytes),
+                    Output::Event(said) => self.on_said(now, id, said),
+                    Output::Close => {
+                        conn.closing = true;
+                        break;
+                    }
+                    Output::Timeout(at) => {
+                        conn.deadline = at;
+                        arm(&mut self.timers, id, conn);
+                        break;
+                    }
+                }
+            }
+            if let Err(e) = result {
+                // What the session still had to say goes out if the socket takes it at once.
+                self.flush_conn(now, id);
+                self.doom(id, &e.to_string());
+                return;
+            }
+            let Some(conn) = self.conns.find_mut(id) else { return };
+            if conn.session.is_waiting() || conn.closing {
+                conn.held.extend_from_slice(input);
+                return;
+            }
+            if input.is_empty() && !conn.session.has_more() {
+                return;
+            }
+        }
+    }
+
+    fn on_said(&mut self, now: Time, id: u32, said: Said) {
+        match said {
+            Said::Connect(request) => self.wish(now, id, Wish::Connect(request)),
+            Said::Publish(request) => self.wish(now, id, Wish::Publish(request)),
+            Said::Play(request) => self.wish(now, id, Wish::Play(request)),
+            Said::Frame { stream, frame, atc } => {
+                let Some(sid) = self.published_by(id, stream) else { return };
+                let Some(found) = self.hub.stream_mut(sid) else { return };
+                if atc {
+                    found.metadata_says_atc(atc);
+                }
+                if found.write(now, frame) {
+                    self.mark_dirty(sid);
+                }
+            }
+            Said::Bad { kind, cause, .. } => {
+                let Some(conn) = self.conns.find_mut(id) else { return };
+                conn.bad_frames = conn.bad_frames.saturating_add(1);
+                if conn.bad_frames.is_power_of_two() {
+                    warn!(id = id; "{kind:?} frame left out: {cause} ({} so far)", conn.bad_frames);
+                }
+            }
+            Said::Unpublish { stream } => self.unpublish(id, stream),
+            Said::Stop { .. } => self.stop_play(now, id),
+            Said::Pause { paused, .. } => self.with_player(now, id, |player, head| player.pause(paused, head)),
+            Said::Receive { kind, wanted, .. } => {
+                self.with_player(now, id, |player, head| player.receive(kind, wanted, head));
+            }
+        }
+    }
+
+    /// A client asks for something: the configuration's word comes first, then the host's.
+    fn wish(&mut self, now: Time, id: u32, wish: Wish) {
+        let (action, name) = match &wish {
+            Wish::Connect(request) => (Action::Connect, &request.name),
+            Wish::Publish(request) => (Action::Publish, &request.name),
+            Wish::Play(request) => (Action::Play, &request.name),
+        };
+        let Some(vhost) = self.settings.vhost(&name.vhost) else {
+            let why = format!("vhost {} is not served", name.vhost);
+            warn!(id = id; "{why}");
+            self.refuse(id, &why);
+            return;
+        };
+        if !self.asks {
+            self.grant(now, id, wish);
+            return;
+        }
+        let name = hub_name(&vhost.name, name);
+        let param = match &wish {
+            Wish::Connect(request) => request.name.param.clone(),
+            Wish::Publish(request) | Wish::Play(request) => request.name.param.clone(),
+        };
+        let Some(ticket) = self.tickets.insert_with(|_| id) else {
+            self.refuse(id, "too many clients wait for the host's word");
+            return;
+        };
+        let Some(conn) = self.conns.find_mut(id) else { return };
+        let (tc_url, page_url) =
+            conn.session.client().map(|c| (c.tc_url.clone(), c.page_url.clone())).unwrap_or_default();
+        conn.pending = Some(Pending { ticket, wish });
+        let subject = Subject { client: id, stream: 0, address: Some(conn.peer), name, param };
+        self.tell(Event::Admission(Admission { ticket, action, subject, tc_url, page_url }));
+    }
+
+    fn grant(&mut self, now: Time, id: u32, wish: Wish) {
+        match wish {
+            Wish::Connect(request) => self.grant_connect(id, &request),
+            Wish::Publish(request) => self.grant_publish(now, id, &request),
+            Wish::Play(request) => self.grant_play(now, id, &request),
+        }
+    }
+
+    fn refuse(&mut self, id: u32, why: &str) {
+        if let Some(conn) = self.conns.find_mut(id) {
+            conn.session.refuse(why);
+        }
+    }
+
+    fn grant_connect(&mut self, id: u32, request: &ConnectRequest) {
+        let Some(vhost) = self.settings.vhost(&request.name.vhost).cloned() else {
+            self.refuse(id, "the vhost is no longer served");
+            return;
+        };
+        let Some(conn) = self.conns.find_mut(id) else { return };
+        conn.session.accept_connect(&ConnectOptions {
+            chunk_size: vhost.chunk_size,
+            in_ack_size: vhost.in_ack_size,
+            out_ack_size: vhost.out_ack_size,
+        });
+        if !vhost.tcp_nodelay {
+            // A failure costs latency, nothing else.
+            let _ = conn.socket.set_nodelay(false);
+        }
+        conn.connected = true;
+        info!(id = id; "connected to {}/{} by {:?}", vhost.name, request.name.app, request.flash_ver);
+        let event = Event::Connected(self.subject(id, 0, &hub_name(&vhost.name, &request.name), &request.name.param));
+        self.tell(event);
+    }
+
+    fn grant_publish(&mut self, now: Time, id: u32, request: &StreamRequest) {
+        let Some(vhost) = self.settings.vhost(&request.name.vhost).cloned() else {
+            self.refuse(id, "the vhost is no longer served");
+            return;
+        };
+        let name = hub_name(&vhost.name, &request.name);
+        let source = Source::Client(id, request.stream);
+        let published = match self.hub.publish(now, &name, &vhost, source) {
+            Ok(published) => published,
+            Err(Refused::Busy) => {
+                warn!(id = id; "publish of {name} refused: the stream is being published");
+                self.refuse(id, "The stream is being published.");
+                return;
+            }
+            Err(Refused::Full) => {
+                warn!(id = id; "publish of {name} refused: too many streams");
+                self.refuse(id, "Too many streams.");
+                return;
+            }
+        };
+        if let Some(replaced) = published.replaced {
+            self.replaced(published.stream, replaced, id);
+        }
+        let Some(conn) = self.conns.find_mut(id) else { return };
+        conn.publishes.push((request.stream, published.stream));
+        let options =
+            PublishOptions { first: vhost.publish.firstpkt_timeout, normal: vhost.publish.normal_timeout };
+        conn.session.accept_publish(now, options);
+        info!(id = id; "publishes {name}");
+        self.watch_idle(published.stream);
+        let event = Event::Published(self.subject(id, published.stream, &name, &request.name.param));
+        self.tell(event);
+    }
+
+    fn grant_play(&mut self, now: Time, id: u32, request: &StreamRequest) {
+        let Some(vhost) = self.settings.vhost(&request.name.vhost).cloned() else {
+            self.refuse(id, "the vhost is no longer served");
+            return;
+        };
+        let name = hub_name(&vhost.name, &request.name);
+        let Some((stream, player)) = self.hub.play(now, &name, &vhost, id) else {
+            warn!(id = id; "play of {name} refused: too many streams");
+            self.refuse(id, "Too many streams.");
+            return;
+        };
+        let Some(conn) = self.conns.find_mut(id) else { return };
+        conn.session.accept_play();
+        let chunk_size = conn.session.chunk_size();
+        let playing = Playing { message_stream: request.stream, stream, player, chunk_size };
+        let lane = playing.lane();
+        conn.play = Some(playing);
+        if let Some(found) = self.hub.stream_mut(stream) {
+            found.attach(lane);
+        }
+        info!(id = id; "plays {name}");
+        self.ask_for_key(stream);
+        let event = Event::Play(self.subject(id, stream, &name, &request.name.param));
+        self.tell(event);
+    }
+
+    /// A publisher has lost its stream to another one.
+    pub(super) fn replaced(&mut self, stream: u32, old: Source, by: u32) {
+        match old {
+            Source::Client(id, message_stream) => {
+                if let Some(conn) = self.conns.find_mut(id) {
+                    conn.publishes.retain(|(ms, _)| *ms != message_stream);
+                }
+                info!(id = id; "its stream is published by client {by} now");
+                self.doom(id, "replaced by another publisher");
+            }
+            Source::Encoder(id) => self.end_encoder(id),
+            Source::Ingest(id) => self.end_ingest(id),
+        }
+        if let Some(name) = self.hub.stream(stream).map(|s| s.name().clone()) {
+            let client = if let Source::Client(id, _) = old { id } else { 0 };
+            let event = Event::Unpublished(self.subject(client, stream, &name, ""));
+            self.tell(event);
+        }
+    }
+
+    fn unpublish(&mut self, id: u32, message_stream: u32) {
+        let Some(conn) = self.conns.find_mut(id) else { return };
+        let Some(at) = conn.publishes.iter().position(|(ms, _)| *ms == message_stream) else { return };
+        let (_, stream) = conn.publishes.swap_remove(at);
+        let Some(name) = self.hub.stream(stream).map(|s| s.name().clone()) else { return };
+        if self.hub.unpublish(stream, Source::Client(id, message_stream)) {
+            info!(id = id; "publishes {name} no longer");
+            let event = Event::Unpublished(self.subject(id, stream, &name, ""));
+            self.tell(event);
+        }
+    }
+
+    fn stop_play(&mut self, now: Time, id: u32) {
+        let Some(playing) = self.conns.find_mut(id).and_then(|conn| conn.play.take()) else { return };
+        let Some(stream) = self.hub.stream_mut(playing.stream) else { return };
+        stream.detach(playing.lane());
+        let name = stream.name().clone();
+        self.hub.stop(now, playing.stream, id);
+        self.watch_idle(playing.stream);
+        info!(id = id; "plays {name} no longer");
+        let event = Event::Stop(self.subject(id, playing.stream, &name, ""));
+        self.tell(event);
+    }
+
+    fn with_player(&mut self, now: Time, id: u32, change: impl FnOnce(&mut crate::hub::Player, u64)) {
+        let Some(conn) = self.conns.find_mut(id) else { return };
+        let Some(playing) = &mut conn.play else { return };
+        let Some(stream) = self.hub.stream(playing.stream) else { return };
+        change(&mut playing.player, stream.ring().head());
+        self.flush_conn(now, id);
+    }
+
+    fn close(&mut self, now: Time, id: u32, why: &str) {
+        self.stop_play(now, id);
+        while let Some((message_stream, _)) = self.conns.find(id).and_then(|c| c.publishes.first().copied()) {
+            self.unpublish(id, message_stream);
+        }
+        let Some(mut conn) = self.conns.remove(id) else { return };
+        // The descriptor leaves the poller with its close; this only says so earlier.
+        let _ = self.poll.registry().deregister(&mut conn.socket);
+        if let Some(pending) = conn.pending {
+            self.tickets.remove(pending.ticket);
+        }
+        let (received, sent) = (conn.session.received(), conn.sent);
+        self.totals.received = self.totals.received.saturating_add(received);
+        self.totals.sent = self.totals.sent.saturating_add(sent);
+        let ms = now.since(conn.began).as_millis();
+        info!(id = id; "closed: {why}; received {received} and sent {sent} bytes in {ms} ms");
+        if conn.connected {
+            let name = conn.session.client().map(|c| c.name.clone()).unwrap_or_default();
+            let vhost = self.settings.vhost(&name.vhost).map_or(name.vhost.as_str(), |v| v.name.as_str());
+            let subject = Subject {
+                client: id,
+                stream: 0,
+                address: Some(conn.peer),
+                name: hub_name(vhost, &name),
+                param: name.param.clone(),
+            };
+            self.tell(Event::Closed(subject, why.to_owned()));
+        }
+        self.conns.shrink();
+    }
+
+    pub(super) fn subject(&self, id: u32, stream: u32, name: &Name, param: &str) -> Subject {
+        let address = self.conns.find(id).map(|conn| conn.peer);
+        Subject { client: id, stream, address, name: name.clone(), param: param.to_owned() }
+    }
+
+    fn published_by(&self, id: u32, message_stream: u32) -> Option<u32> {
+        let conn = self.conns.find(id)?;
+        conn.publishes.iter().find(|(ms, _)| *ms == message_stream).map(|(_, stream)| *stream)
+    }
+
+    pub(super) fn stall_limit_of(&self, conn: &Conn) -> Duration {
+        stall_limit(conn, &self.hub)
+    }
+}
+
+/// Sets the connection's alarm, if it is due earlier than the one that is set.
+pub(super) fn arm(timers: &mut Timers, id: u32, conn: &mut Conn) {
+    // The stall limit depends on the stream; the shortest one possible is looked at in time.
+    let stalled = conn.blocked_since().map(|since| since + STALL_MIN);
+    let next = match (conn.deadline, stalled) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    };
+    if let Some(at) = next {
+        if conn.armed.is_none_or(|armed| at < armed) {
+            conn.armed = Some(at);
+            timers.set(at, Alarm::Conn(id));
+        }
+    }
+}
+
+fn stall_limit(conn: &Conn, hub: &crate::hub::Hub) -> Duration {
+    let queue = conn
+        .play
+        .as_ref()
+        .and_then(|playing| hub.stream(playing.stream))
+        .map_or(STALL_MIN, |stream| stream.settings().play.queue_length);
+    queue.max(STALL_MIN)
+}
+
+/// The name that the hub knows a stream by: with the vhost that serves it, not the one that was asked for.
+fn hub_name(vhost: &str, name: &StreamName) -> Name {
+    Name { vhost: vhost.to_owned(), app: name.app.clone(), stream: name.stream.clone() }
+}
