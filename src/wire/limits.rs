@@ -24,6 +24,8 @@ pub const AMF_DEPTH: usize = 16;
 pub const AMF_VALUES: usize = 4096;
 /// The longest AMF string, in bytes.
 pub const AMF_STRING_BYTES: usize = 64 * 1024;
+/// Bytes of all strings and names in one AMF message, counted as often as they are referred to.
+pub const AMF_TEXT_BYTES: usize = 1024 * 1024;
 
 /// NAL units in one access unit.
 pub const NALS_PER_ACCESS_UNIT: usize = 512;
