@@ -31,6 +31,8 @@ pub const AMF_TEXT_BYTES: usize = 1024 * 1024;
 pub const NALS_PER_ACCESS_UNIT: usize = 512;
 /// Parameter sets of one kind in a decoder configuration.
 pub const PARAMETER_SETS: usize = 32;
+/// The largest width or height of a picture, in pixels.
+pub const PICTURE_SIDE: u32 = 16384;
 /// The longest FLV tag body taken from a file, in bytes.
 pub const FLV_TAG_BYTES: usize = RTMP_MESSAGE_BYTES;
 
