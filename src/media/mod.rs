@@ -2,5 +2,7 @@
 //! keeps, the lanes of wire images beside it, and the repair of timestamps.
 
 mod frame;
+mod track;
 
 pub use frame::{Codec, Frame, Kind, Role};
+pub use track::{AudioTrack, VideoTrack, audio_track, video_track};
