@@ -1,1 +1,8 @@
 //! Parameter sets and framing of the codecs that the library understands. Slices in, values out.
+
+pub mod aac;
+pub mod annexb;
+pub mod avcc;
+mod bits;
+pub mod h264;
+pub mod mp3;

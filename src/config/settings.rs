@@ -11,6 +11,11 @@ use super::tree::{Node, Source, words};
 use super::{Config, Warning};
 use crate::error::Result;
 
+/// How long frames are gathered where `min_latency` is off and `mw_latency` is not given.
+const SRS_MW_LATENCY: Duration = Duration::from_millis(350);
+/// How many frames are gathered where `min_latency` is off and `mw_msgs` is not given.
+const SRS_MW_MSGS: usize = 8;
+
 /// What the engine runs by.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -39,7 +44,8 @@ pub struct Vhost {
     pub chunk_size: u32,
     /// Whether small packets are sent at once.
     pub tcp_nodelay: bool,
-    /// Whether each frame is sent as it comes.
+    /// Whether frames are sent as they come, unless `mw_latency` or `mw_msgs` say otherwise; when off,
+    /// they are gathered as SRS does.
     pub min_latency: bool,
     /// Bytes after which we acknowledge what a peer sends; 0: as the peer asks.
     pub in_ack_size: u32,
@@ -164,7 +170,7 @@ impl Vhost {
             min_latency: vhost.switch("min_latency")?,
             in_ack_size: vhost.number("in_ack_size")?,
             out_ack_size: vhost.number("out_ack_size")?,
-            play: Play::read(&vhost.block("vhost/play"))?,
+            play: Play::read(&vhost.block("vhost/play"), vhost.switch("min_latency")?)?,
             publish: Publish::read(&vhost.block("vhost/publish"))?,
             // A vhost that isn't served runs none.
             ingests: if enabled { ingest::read(node, warnings)? } else { Vec::new() },
@@ -173,7 +179,9 @@ impl Vhost {
 }
 
 impl Play {
-    fn read(play: &Block<'_>) -> Result<Self> {
+    fn read(play: &Block<'_>, min_latency: bool) -> Result<Self> {
+        // SRS's defaults for gathering hold where low latency is not wanted.
+        let gathers = |name: &str| !min_latency && play.find(name).is_none();
         Ok(Self {
             gop_cache: play.switch("gop_cache")?,
             gop_cache_max_frames: play.number("gop_cache_max_frames")?,
@@ -186,8 +194,8 @@ impl Play {
             atc: play.switch("atc")?,
             atc_auto: play.switch("atc_auto")?,
             mix_correct: play.switch("mix_correct")?,
-            mw_latency: play.time("mw_latency")?,
-            mw_msgs: play.number("mw_msgs")?,
+            mw_latency: if gathers("mw_latency") { SRS_MW_LATENCY } else { play.time("mw_latency")? },
+            mw_msgs: if gathers("mw_msgs") { SRS_MW_MSGS } else { play.number("mw_msgs")? },
             send_min_interval: play.time("send_min_interval")?,
             reduce_sequence_header: play.switch("reduce_sequence_header")?,
             ring_bytes: play.number("ring_bytes")?,

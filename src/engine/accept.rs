@@ -138,6 +138,6 @@ impl Engine {
             return;
         }
         info!(id = id; "rtmp client from {peer}");
-        self.arm(now, id);
+        self.arm(id);
     }
 }

@@ -14,7 +14,7 @@ use crate::rtmp::url::StreamName;
 use crate::time::Time;
 
 /// A peer whose socket takes nothing is given at least this long, however short `queue_length` is.
-const STALL_MIN: Duration = Duration::from_secs(10);
+pub(super) const STALL_MIN: Duration = Duration::from_secs(10);
 
 impl Engine {
     /// Answers an [`Event::Admission`]: `Err` refuses with a sentence that the client is told.
@@ -110,11 +110,9 @@ impl Engine {
         }
     }
 
-    pub(super) fn arm(&mut self, _now: Time, id: u32) {
+    pub(super) fn arm(&mut self, id: u32) {
         if let Some(conn) = self.conns.find_mut(id) {
-            if let Output::Timeout(at) = conn.session.poll_output() {
-                conn.deadline = at;
-            }
+            conn.deadline = conn.session.timeout();
             arm(&mut self.timers, id, conn);
         }
     }
@@ -130,13 +128,13 @@ impl Engine {
             return;
         }
         if let Some(since) = conn.blocked_since() {
-            let limit = stall_limit(conn, &self.hub);
-            if since + limit <= now {
-                self.doom(id, &format!("the peer has taken nothing for {} ms", limit.as_millis()));
+            if since + conn.stall <= now {
+                let why = format!("the peer has taken nothing for {} ms", conn.stall.as_millis());
+                self.doom(id, &why);
                 return;
             }
         }
-        self.arm(now, id);
+        self.arm(id);
     }
 
     /// Gives a session its input and does what it says.
@@ -328,6 +326,7 @@ impl Engine {
         let playing = Playing { message_stream: request.stream, stream, player, chunk_size };
         let lane = playing.lane();
         conn.play = Some(playing);
+        conn.stall = vhost.play.queue_length.max(STALL_MIN);
         if let Some(found) = self.hub.stream_mut(stream) {
             found.attach(lane);
         }
@@ -429,16 +428,11 @@ impl Engine {
         let conn = self.conns.find(id)?;
         conn.publishes.iter().find(|(ms, _)| *ms == message_stream).map(|(_, stream)| *stream)
     }
-
-    pub(super) fn stall_limit_of(&self, conn: &Conn) -> Duration {
-        stall_limit(conn, &self.hub)
-    }
 }
 
 /// Sets the connection's alarm, if it is due earlier than the one that is set.
 pub(super) fn arm(timers: &mut Timers, id: u32, conn: &mut Conn) {
-    // The stall limit depends on the stream; the shortest one possible is looked at in time.
-    let stalled = conn.blocked_since().map(|since| since + STALL_MIN);
+    let stalled = conn.blocked_since().map(|since| since + conn.stall);
     let next = match (conn.deadline, stalled) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
@@ -449,15 +443,6 @@ pub(super) fn arm(timers: &mut Timers, id: u32, conn: &mut Conn) {
             timers.set(at, Alarm::Conn(id));
         }
     }
-}
-
-fn stall_limit(conn: &Conn, hub: &crate::hub::Hub) -> Duration {
-    let queue = conn
-        .play
-        .as_ref()
-        .and_then(|playing| hub.stream(playing.stream))
-        .map_or(STALL_MIN, |stream| stream.settings().play.queue_length);
-    queue.max(STALL_MIN)
 }
 
 /// The name that the hub knows a stream by: with the vhost that serves it, not the one that was asked for.

@@ -6,11 +6,13 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use mio::net::TcpStream;
 use smallvec::SmallVec;
 
+use super::clients::STALL_MIN;
 use super::sys;
 use crate::hub::{LaneKey, Player, Step, Stream};
 use crate::rtmp::relay;
@@ -55,6 +57,8 @@ pub(super) struct Conn {
     rest: Bytes,
     out: VecDeque<Bytes>,
     out_bytes: usize,
+    /// How long the socket may take nothing.
+    pub(super) stall: Duration,
     /// Since when the socket has taken nothing that waits for it.
     blocked: Option<Time>,
 }
@@ -124,6 +128,7 @@ impl Conn {
             rest: Bytes::new(),
             out: VecDeque::new(),
             out_bytes: 0,
+            stall: STALL_MIN,
             blocked: None,
         }
     }

@@ -19,7 +19,8 @@ pub trait FrameSource: Send {
 /// One encoder.
 pub(super) struct Encoder {
     pub(super) stream: u32,
-    pub(super) source: Box<dyn FrameSource>,
+    /// There but while it is being let in.
+    pub(super) source: Option<Box<dyn FrameSource>>,
     /// A keyframe has been asked for and has not come.
     pub(super) asked: bool,
 }

@@ -7,6 +7,7 @@ mod lane;
 mod mix;
 mod pack;
 mod ring;
+mod track;
 
 pub use clock::{Correction, Jitter, Unwrap};
 pub use frame::{Codec, Frame, Kind, Role};
@@ -14,3 +15,4 @@ pub use lane::Lane;
 pub use mix::MixQueue;
 pub use pack::{AudioFormat, PackError, Packer};
 pub use ring::{Headers, Ring, RingLimits, Start};
+pub use track::{AudioTrack, VideoTrack, audio_track, video_track};

@@ -84,7 +84,7 @@ impl fmt::Display for UrlError {
 impl std::error::Error for UrlError {}
 
 /// The full name of a stream on a server.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct StreamName {
     /// The virtual host: from the parameters, else the URL's host without its port.
     pub vhost: String,

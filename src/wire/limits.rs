@@ -24,11 +24,15 @@ pub const AMF_DEPTH: usize = 16;
 pub const AMF_VALUES: usize = 4096;
 /// The longest AMF string, in bytes.
 pub const AMF_STRING_BYTES: usize = 64 * 1024;
+/// Bytes of all strings and names in one AMF message, counted as often as they are referred to.
+pub const AMF_TEXT_BYTES: usize = 1024 * 1024;
 
 /// NAL units in one access unit.
 pub const NALS_PER_ACCESS_UNIT: usize = 512;
 /// Parameter sets of one kind in a decoder configuration.
 pub const PARAMETER_SETS: usize = 32;
+/// The largest width or height of a picture, in pixels.
+pub const PICTURE_SIDE: u32 = 16384;
 /// The longest FLV tag body taken from a file, in bytes.
 pub const FLV_TAG_BYTES: usize = RTMP_MESSAGE_BYTES;
 

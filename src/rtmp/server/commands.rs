@@ -174,7 +174,7 @@ impl Session {
         let (tc_url, app) = self.client.as_deref().map_or(("", ""), |c| (&c.tc_url, &c.app));
         let name = url::resolve(tc_url, app, stream)?;
         if name.stream.is_empty() {
-            return Err(SessionError::Url(UrlError::Empty { part: "stream" }));
+            return Err(SessionError::Url(UrlError::NoStream));
         }
         Ok(name)
     }

@@ -290,7 +290,12 @@ impl Session {
         }
         // Give the answers' buffer back: an idle player holds none.
         self.out = BytesMut::new();
-        Output::Timeout(self.deadline().map(|(at, ..)| at))
+        Output::Timeout(self.timeout())
+    }
+
+    /// When [`Session::handle_timeout`] is to be called.
+    pub fn timeout(&self) -> Option<Time> {
+        self.deadline().map(|(at, ..)| at)
     }
 
     /// The time that [`Output::Timeout`] named has come.

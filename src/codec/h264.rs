@@ -1,0 +1,254 @@
+//! H.264 (ITU-T H.264): the types of NAL units, and what a sequence parameter set says.
+
+use super::bits::Bits;
+use crate::wire::{Malformed, limits};
+
+/// A slice of a picture that isn't IDR (table 7-1).
+pub const NAL_SLICE: u8 = 1;
+/// A slice of an IDR picture.
+pub const NAL_IDR: u8 = 5;
+/// Supplemental enhancement information.
+pub const NAL_SEI: u8 = 6;
+/// A sequence parameter set.
+pub const NAL_SPS: u8 = 7;
+/// A picture parameter set.
+pub const NAL_PPS: u8 = 8;
+/// An access unit delimiter.
+pub const NAL_AUD: u8 = 9;
+/// The end of a sequence.
+pub const NAL_END_OF_SEQUENCE: u8 = 10;
+/// The end of the stream.
+pub const NAL_END_OF_STREAM: u8 = 11;
+/// Filler data.
+pub const NAL_FILLER: u8 = 12;
+
+/// Aspect ratio given as two numbers rather than by a table (E.2.1).
+const EXTENDED_SAR: u8 = 255;
+
+/// nal_unit_type (7.3.1); `None` for an empty slice.
+pub fn nal_type(nal: &[u8]) -> Option<u8> {
+    nal.first().map(|b| b & 0x1f)
+}
+
+/// Whether this is a slice of an IDR picture, at which decoding can begin.
+pub fn is_idr(nal: &[u8]) -> bool {
+    nal_type(nal) == Some(NAL_IDR)
+}
+
+/// A sequence parameter set (7.3.2.1.1): what a container or a statistics page needs of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sps {
+    /// profile_idc: 66 Baseline, 77 Main, 100 High, …
+    pub profile_idc: u8,
+    /// The constraint_set flags and the reserved bits, as a byte.
+    pub constraints: u8,
+    /// level_idc, ten times the level.
+    pub level_idc: u8,
+    /// chroma_format_idc: 0 monochrome, 1 4:2:0, 2 4:2:2, 3 4:4:4.
+    pub chroma_format_idc: u8,
+    /// Bits of a luma sample, 8 to 14.
+    pub bit_depth_luma: u8,
+    /// Bits of a chroma sample, 8 to 14.
+    pub bit_depth_chroma: u8,
+    /// Width in pixels, after cropping.
+    pub width: u32,
+    /// Height in pixels, after cropping.
+    pub height: u32,
+    /// Frames per second as a reduced fraction, where the VUI's timing says so. Encoders of variable
+    /// rate write what they like here.
+    pub frame_rate: Option<(u32, u32)>,
+}
+
+impl Sps {
+    /// Reads a sequence parameter set: a NAL unit, header byte first, without start code or length.
+    pub fn parse(nal: &[u8]) -> Result<Self, Malformed> {
+        let mut b = Bits::rbsp(nal);
+        let nal_type = b.byte(8)? & 0x1f;
+        if nal_type != NAL_SPS {
+            return Err(Malformed::Field { what: "nal_unit_type", value: u32::from(nal_type) });
+        }
+        let (profile_idc, constraints, level_idc) = (b.byte(8)?, b.byte(8)?, b.byte(8)?);
+        let _seq_parameter_set_id = b.ue()?;
+        let format = if has_chroma_format(profile_idc) {
+            Format::parse(&mut b)?
+        } else {
+            Format { chroma_format_idc: 1, bit_depth_luma: 8, bit_depth_chroma: 8 }
+        };
+
+        let _log2_max_frame_num_minus4 = b.ue()?;
+        skip_picture_order_count(&mut b)?;
+        let _max_num_ref_frames = b.ue()?;
+        let _gaps_in_frame_num_allowed = b.bit()?;
+        let width_in_mbs = b.ue()?.saturating_add(1);
+        let height_in_map_units = b.ue()?.saturating_add(1);
+        let frame_mbs_only = b.bit()?;
+        if !frame_mbs_only {
+            b.skip(1)?; // mb_adaptive_frame_field_flag
+        }
+        b.skip(1)?; // direct_8x8_inference_flag
+
+        // Field pairs: a map unit is two macroblocks high, and cropping counts in lines of one field.
+        let fields = if frame_mbs_only { 1 } else { 2 };
+        let (unit_x, unit_y) = format.crop_units();
+        let mut width = width_in_mbs.saturating_mul(16);
+        let mut height = height_in_map_units.saturating_mul(16).saturating_mul(fields);
+        if b.bit()? {
+            let (left, right, top, bottom) = (b.ue()?, b.ue()?, b.ue()?, b.ue()?);
+            width = cropped(width, left, right, unit_x)?;
+            height = cropped(height, top, bottom, unit_y.saturating_mul(fields))?;
+        }
+        for side in [width, height] {
+            if side > limits::PICTURE_SIDE {
+                return Err(Malformed::Limit { what: "picture's side", limit: limits::PICTURE_SIDE });
+            }
+        }
+
+        Ok(Self {
+            profile_idc,
+            constraints,
+            level_idc,
+            chroma_format_idc: format.chroma_format_idc,
+            bit_depth_luma: format.bit_depth_luma,
+            bit_depth_chroma: format.bit_depth_chroma,
+            width,
+            height,
+            // Cameras exist whose VUI is cut short; the picture is known without it.
+            frame_rate: frame_rate(&mut b).unwrap_or(None),
+        })
+    }
+}
+
+/// How samples are stored.
+struct Format {
+    chroma_format_idc: u8,
+    bit_depth_luma: u8,
+    bit_depth_chroma: u8,
+}
+
+impl Format {
+    fn parse(b: &mut Bits<'_>) -> Result<Self, Malformed> {
+        let chroma_format_idc = at_most(b.ue()?, 3, "chroma_format_idc")?;
+        if chroma_format_idc == 3 {
+            b.skip(1)?; // separate_colour_plane_flag
+        }
+        let bit_depth_luma = at_most(b.ue()?, 6, "bit_depth_luma_minus8")?.saturating_add(8);
+        let bit_depth_chroma = at_most(b.ue()?, 6, "bit_depth_chroma_minus8")?.saturating_add(8);
+        b.skip(1)?; // qpprime_y_zero_transform_bypass_flag
+        if b.bit()? {
+            for i in 0..if chroma_format_idc == 3 { 12 } else { 8 } {
+                if b.bit()? {
+                    skip_scaling_list(b, if i < 6 { 16 } else { 64 })?;
+                }
+            }
+        }
+        Ok(Self { chroma_format_idc, bit_depth_luma, bit_depth_chroma })
+    }
+
+    /// CropUnitX, and CropUnitY for frames (7.4.2.1.1).
+    fn crop_units(&self) -> (u32, u32) {
+        match self.chroma_format_idc {
+            1 => (2, 2),
+            2 => (2, 1),
+            // Monochrome and 4:4:4, separate planes or not.
+            _ => (1, 1),
+        }
+    }
+}
+
+/// The profiles whose parameter set has a chroma format (7.3.2.1.1).
+fn has_chroma_format(profile_idc: u8) -> bool {
+    matches!(profile_idc, 100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135)
+}
+
+fn at_most(value: u32, max: u8, what: &'static str) -> Result<u8, Malformed> {
+    u8::try_from(value).ok().filter(|v| *v <= max).ok_or(Malformed::Field { what, value })
+}
+
+fn cropped(side: u32, before: u32, after: u32, unit: u32) -> Result<u32, Malformed> {
+    let crop = before.saturating_add(after).saturating_mul(unit);
+    match side.checked_sub(crop) {
+        Some(rest) if rest > 0 => Ok(rest),
+        _ => Err(Malformed::Field { what: "frame cropping", value: crop }),
+    }
+}
+
+/// scaling_list (7.3.2.1.1.1).
+fn skip_scaling_list(b: &mut Bits<'_>, size: u32) -> Result<(), Malformed> {
+    let mut last = 8i32;
+    for _ in 0..size {
+        let next = last.saturating_add(b.se()?) & 0xff;
+        if next == 0 {
+            // The rest repeats the last one.
+            return Ok(());
+        }
+        last = next;
+    }
+    Ok(())
+}
+
+fn skip_picture_order_count(b: &mut Bits<'_>) -> Result<(), Malformed> {
+    match b.ue()? {
+        0 => {
+            let _log2_max_pic_order_cnt_lsb_minus4 = b.ue()?;
+        }
+        1 => {
+            b.skip(1)?; // delta_pic_order_always_zero_flag
+            let _offset_for_non_ref_pic = b.se()?;
+            let _offset_for_top_to_bottom_field = b.se()?;
+            let count = at_most(b.ue()?, 255, "num_ref_frames_in_pic_order_cnt_cycle")?;
+            for _ in 0..count {
+                let _offset_for_ref_frame = b.se()?;
+            }
+        }
+        2 => {}
+        value => return Err(Malformed::Field { what: "pic_order_cnt_type", value }),
+    }
+    Ok(())
+}
+
+/// Frames per second from the VUI (E.1.1), which begins with the flag of its presence.
+fn frame_rate(b: &mut Bits<'_>) -> Result<Option<(u32, u32)>, Malformed> {
+    if !b.bit()? {
+        return Ok(None);
+    }
+    if b.bit()? && b.byte(8)? == EXTENDED_SAR {
+        b.skip(32)?;
+    }
+    if b.bit()? {
+        b.skip(1)?; // overscan_appropriate_flag
+    }
+    if b.bit()? {
+        b.skip(4)?; // video_format, video_full_range_flag
+        if b.bit()? {
+            b.skip(24)?; // colour description
+        }
+    }
+    if b.bit()? {
+        let _chroma_sample_loc_type_top_field = b.ue()?;
+        let _chroma_sample_loc_type_bottom_field = b.ue()?;
+    }
+    if !b.bit()? {
+        return Ok(None);
+    }
+    // Two ticks are a frame (E.2.1), also where frames are coded whole.
+    let (ticks, per_second) = (u64::from(b.bits(32)?).saturating_mul(2), u64::from(b.bits(32)?));
+    let divisor = gcd(per_second, ticks);
+    let (Some(num), Some(den)) = (per_second.checked_div(divisor), ticks.checked_div(divisor)) else {
+        return Ok(None);
+    };
+    Ok(match (u32::try_from(num), u32::try_from(den)) {
+        (Ok(num), Ok(den)) if num > 0 && den > 0 => Some((num, den)),
+        _ => None,
+    })
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    let (mut a, mut b) = (a, b);
+    while let Some(rest) = a.checked_rem(b) {
+        (a, b) = (b, rest);
+    }
+    a
+}
+
+#[cfg(test)]
+pub(super) mod tests;

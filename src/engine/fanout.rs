@@ -1,0 +1,78 @@
+//! Handing a stream's frames to its players.
+
+use super::Engine;
+use super::clients::arm;
+use super::conn::Flushed;
+use super::timers::Alarm;
+use crate::hub::Source;
+use crate::time::Time;
+
+impl Engine {
+    /// Sends what is due of every stream that has gathered frames.
+    pub(super) fn send_dirty(&mut self, now: Time) {
+        for id in std::mem::take(&mut self.dirty) {
+            match self.hub.stream(id).and_then(|stream| stream.due()) {
+                Some(due) if due > now => self.timers.set(due, Alarm::Stream(id)),
+                Some(_) => self.fan_out(now, id),
+                None => {}
+            }
+        }
+    }
+
+    /// One send to each player of the stream who can take one.
+    fn fan_out(&mut self, now: Time, id: u32) {
+        let Some(stream) = self.hub.stream_mut(id) else { return };
+        let mut oldest = u64::MAX;
+        let mut at = 0;
+        while let Some(&player) = stream.players().get(at) {
+            at += 1;
+            let Some(conn) = self.conns.find_mut(player).filter(|conn| !conn.dead) else { continue };
+            if !conn.is_blocked() {
+                match conn.flush(now, Some(&mut *stream)) {
+                    Ok(Flushed::All) => {}
+                    Ok(Flushed::Blocked) => arm(&mut self.timers, player, conn),
+                    Ok(Flushed::More) if conn.queued => {}
+                    Ok(Flushed::More) => {
+                        conn.queued = true;
+                        self.ready.push(player);
+                    }
+                    Err(e) => {
+                        conn.dead = true;
+                        self.doomed.push((player, format!("sending: {e}")));
+                    }
+                }
+            }
+            if let Some(playing) = &conn.play {
+                oldest = oldest.min(playing.player.cursor());
+            }
+        }
+        stream.flushed(now, oldest);
+    }
+
+    /// A stream's gathered frames are due, or nobody has played it for as long as its publisher is
+    /// suffered.
+    pub(super) fn on_stream_alarm(&mut self, now: Time, id: u32) {
+        let Some(stream) = self.hub.stream(id) else { return };
+        if stream.due().is_some() {
+            self.mark_dirty(id);
+        }
+        let Some(stream) = self.hub.stream(id) else { return };
+        let limit = stream.settings().publish.kickoff_for_idle;
+        let (Some(since), Some(Source::Client(publisher, _))) = (stream.idle_since(), stream.publisher()) else {
+            return;
+        };
+        if !limit.is_zero() && since + limit <= now {
+            let why = format!("nobody has played its stream for {} ms (kickoff_for_idle)", limit.as_millis());
+            self.doom(publisher, &why);
+        }
+    }
+
+    /// Looks later whether somebody plays the stream, where its publisher is sent away otherwise.
+    pub(super) fn watch_idle(&mut self, id: u32) {
+        let Some(stream) = self.hub.stream(id) else { return };
+        let limit = stream.settings().publish.kickoff_for_idle;
+        if let (false, Some(since)) = (limit.is_zero(), stream.idle_since()) {
+            self.timers.set(since + limit, Alarm::Stream(id));
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What the host can ask: totals, streams, clients.
+
+use super::conn::Conn;
+use super::event::{ClientInfo, Doing, Stats, StreamInfo};
+use super::Engine;
+use crate::hub::{Name, Source, Stream};
+
+impl Engine {
+    /// What the engine has done and holds.
+    pub fn stats(&self) -> Stats {
+        let mut stats = Stats {
+            uptime_us: self.now().as_micros(),
+            connections: self.conns.len() as u32,
+            accepted: self.totals.accepted,
+            refused: self.totals.refused,
+            streams: self.hub.len() as u32,
+            received: self.totals.received,
+            sent: self.totals.sent,
+            ..Stats::default()
+        };
+        for (_, conn) in self.conns.iter() {
+            stats.received = stats.received.saturating_add(conn.session.received());
+            stats.sent = stats.sent.saturating_add(conn.sent);
+        }
+        for (_, stream) in self.hub.iter() {
+            stats.publishers += u32::from(stream.publisher().is_some());
+            stats.players += stream.players().len() as u32;
+            stats.media_bytes += held(stream);
+        }
+        stats
+    }
+
+    /// All streams, published or waited for.
+    pub fn streams(&self) -> Vec<StreamInfo> {
+        self.hub.iter().map(|(id, stream)| self.stream_info(id, stream)).collect()
+    }
+
+    /// One stream.
+    pub fn stream(&self, id: u32) -> Option<StreamInfo> {
+        self.hub.stream(id).map(|stream| self.stream_info(id, stream))
+    }
+
+    /// All clients that have connected.
+    pub fn clients(&self) -> Vec<ClientInfo> {
+        let connected = self.conns.iter().filter(|(_, conn)| conn.connected && !conn.dead);
+        connected.map(|(id, conn)| self.client_info(id, conn)).collect()
+    }
+
+    /// One client.
+    pub fn client(&self, id: u32) -> Option<ClientInfo> {
+        self.conns.find(id).filter(|conn| conn.connected && !conn.dead).map(|conn| self.client_info(id, conn))
+    }
+
+    fn stream_info(&self, id: u32, stream: &Stream) -> StreamInfo {
+        let totals = stream.totals();
+        let live = stream.publisher().map_or(0, |_| {
+            u64::try_from(self.now().since(stream.publish_began()).as_micros()).unwrap_or(u64::MAX)
+        });
+        StreamInfo {
+            id,
+            name: stream.name().clone(),
+            published: stream.publisher().is_some(),
+            publisher: if let Some(Source::Client(client, _)) = stream.publisher() { client } else { 0 },
+            players: stream.players().len() as u32,
+            video: stream.video().cloned(),
+            audio: stream.audio().cloned(),
+            video_frames: totals.video_frames,
+            audio_frames: totals.audio_frames,
+            received: totals.bytes,
+            dropped: totals.dropped,
+            held: held(stream),
+            live_us: live,
+        }
+    }
+
+    fn client_info(&self, id: u32, conn: &Conn) -> ClientInfo {
+        let (doing, stream) = match (&conn.play, conn.publishes.first()) {
+            (Some(playing), _) => (Doing::Playing, playing.stream),
+            (None, Some((_, stream))) => (Doing::Publishing, *stream),
+            (None, None) => (Doing::Idle, 0),
+        };
+        let name = self.hub.stream(stream).map(|s| s.name().clone()).unwrap_or_else(|| {
+            let name = conn.session.client().map(|c| c.name.clone()).unwrap_or_default();
+            Name { vhost: name.vhost, app: name.app, stream: String::new() }
+        });
+        ClientInfo {
+            id,
+            address: conn.peer,
+            doing,
+            stream,
+            name,
+            received: conn.session.received(),
+            sent: conn.sent,
+            skips: conn.play.as_ref().map_or(0, |playing| playing.player.skips()),
+            alive_us: u64::try_from(self.now().since(conn.began).as_micros()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+fn held(stream: &Stream) -> u64 {
+    stream.ring().bytes() as u64 + stream.lane_bytes() as u64
+}
