@@ -1,0 +1,113 @@
+# camrill: what a developer types.
+#
+#   make run      a server on port 1935 with a looping camera; installs what is missing to build
+#   make test     everything that guards a change, fast checks first; installs what is missing
+#   make build    the libraries and the C programs, in target/release
+#   make bench    the side-by-side comparison, written to docs/benchmarks.md
+#   make install  [PREFIX=/usr/local] [LIBDIR=] [DESTDIR=]   and `make uninstall`
+#   make fmt, make lint, make header, make clean
+
+PREFIX     ?= /usr/local
+LIBDIR     ?= $(PREFIX)/lib
+BINDIR     ?= $(PREFIX)/bin
+INCLUDEDIR ?= $(PREFIX)/include
+DESTDIR    ?=
+
+CARGO   ?= cargo
+CC      ?= cc
+INSTALL ?= install
+CFLAGS  ?= -O2 -g
+
+TARGET  := $(or $(CARGO_TARGET_DIR),target)
+RELEASE := $(TARGET)/release
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+SONAME  := libcamrill.so.$(firstword $(subst ., ,$(VERSION)))
+
+# What Rust's standard library needs, as `cargo rustc --lib -- --print native-static-libs` says.
+STATIC_LIBS := -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
+STRICT      := -std=c99 -Wall -Wextra -Werror
+
+PROGRAMS := $(patsubst examples-c/%.c,$(RELEASE)/%,$(wildcard examples-c/*.c))
+
+.PHONY: run test build bench install uninstall fmt lint header clean setup-run setup-test FORCE
+
+build: $(RELEASE)/libcamrill.a $(PROGRAMS)
+
+# cargo knows best whether the library is current; it leaves the file's time alone when it is, and
+# then no program is linked again.
+$(RELEASE)/libcamrill.a: FORCE
+	@$(CARGO) build --release --lib
+
+# The static library, so that a program runs wherever it is copied to.
+$(RELEASE)/%: examples-c/%.c include/camrill.h $(RELEASE)/libcamrill.a
+	$(CC) $(STRICT) $(CFLAGS) -Iinclude -o $@ $< $(RELEASE)/libcamrill.a \
+		-Wl,--gc-sections $(LDFLAGS) $(STATIC_LIBS)
+
+# 078F is 1935, and 0A a socket that listens.
+run: setup-run
+	@$(MAKE) --no-print-directory build
+	@if grep -qs ':078F [0-9A-F]*:[0-9A-F]* 0A' /proc/net/tcp /proc/net/tcp6; then \
+		echo "Port 1935 is taken: another RTMP server runs on this machine. Stop it, or change"; \
+		echo "\`listen\` in examples-c/camera.conf."; \
+		exit 1; \
+	fi
+	@echo
+	@echo "  A camera is live. Watch it:"
+	@echo "      ffplay rtmp://127.0.0.1:1935/live/camera"
+	@echo "      vlc    rtmp://127.0.0.1:1935/live/camera"
+	@echo "  Publish beside it, and watch rtmp://127.0.0.1:1935/live/test:"
+	@echo "      ffmpeg -re -i assets/clip.flv -c copy -f flv rtmp://127.0.0.1:1935/live/test"
+	@echo "  Ctrl-C stops the server."
+	@echo
+	@exec $(RELEASE)/camrill-server -c examples-c/camera.conf
+
+test: setup-test
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory build
+	$(CARGO) test
+	tests/c/run.sh
+	fuzz/run.sh
+
+bench: build
+	$(CARGO) bench --bench side_by_side -- --out docs/benchmarks.md
+
+fmt:
+	$(CARGO) fmt --all
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --lib
+
+# The header's own test writes it when it is asked to.
+header:
+	CAMRILL_HEADER=write $(CARGO) test --test header
+
+# Under sudo there is often no cargo: what was built before is then installed as it stands.
+install: $(if $(shell command -v $(CARGO)),build)
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR))
+	$(INSTALL) -m 644 include/camrill.h $(DESTDIR)$(INCLUDEDIR)/
+	$(INSTALL) -m 644 $(RELEASE)/libcamrill.a $(DESTDIR)$(LIBDIR)/
+	$(INSTALL) -m 755 $(RELEASE)/libcamrill.so $(DESTDIR)$(LIBDIR)/libcamrill.so.$(VERSION)
+	ln -sf libcamrill.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libcamrill.so
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+		-e 's|@VERSION@|$(VERSION)|' -e 's|@LIBS_PRIVATE@|$(STATIC_LIBS)|' \
+		cbindings/camrill.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/camrill.pc
+	$(INSTALL) -m 755 $(RELEASE)/camrill-server $(DESTDIR)$(BINDIR)/
+
+uninstall:
+	rm -f $(DESTDIR)$(INCLUDEDIR)/camrill.h $(DESTDIR)$(BINDIR)/camrill-server
+	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libcamrill.a libcamrill.so $(SONAME) \
+		libcamrill.so.$(VERSION) pkgconfig/camrill.pc)
+
+clean:
+	$(CARGO) clean
+
+setup-run:
+	@tests/setup.sh run
+
+setup-test:
+	@tests/setup.sh test
+
+FORCE:
