@@ -71,7 +71,9 @@ impl<T> Table<T> {
 
     /// All entries with their ids.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        self.slots.iter().map(|(index, (generation, value))| ((generation << INDEX_BITS) | index as u32, value))
+        self.slots
+            .iter()
+            .map(|(index, (generation, value))| ((generation << INDEX_BITS) | index as u32, value))
     }
 
     /// All ids.

@@ -62,11 +62,9 @@ impl Engine {
             opened.push(Listener { asked, address, socket: Some(socket) });
         }
         for (listener, kept) in self.listeners.iter_mut().zip(kept) {
-            if !kept {
-                if let Some(mut socket) = listener.socket.take() {
-                    let _ = self.poll.registry().deregister(&mut socket);
-                    info!("rtmp no longer listening on {}", listener.address);
-                }
+            if !kept && let Some(mut socket) = listener.socket.take() {
+                let _ = self.poll.registry().deregister(&mut socket);
+                info!("rtmp no longer listening on {}", listener.address);
             }
         }
         for mut listener in opened {

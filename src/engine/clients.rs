@@ -9,7 +9,9 @@ use super::timers::{Alarm, Timers};
 use super::{Action, Admission, Engine, Event, READ_BUDGET, Subject};
 use crate::error::{Code, Error, Result};
 use crate::hub::{Name, Refused, Source};
-use crate::rtmp::server::{ConnectOptions, ConnectRequest, Event as Said, Output, PublishOptions, StreamRequest};
+use crate::rtmp::server::{
+    ConnectOptions, ConnectRequest, Event as Said, Output, PublishOptions, StreamRequest,
+};
 use crate::rtmp::url::StreamName;
 use crate::time::Time;
 
@@ -46,11 +48,12 @@ impl Engine {
 
     /// Reads, understands and sends what there is for one connection.
     pub(super) fn serve(&mut self, now: Time, id: u32) {
-        if let Some(conn) = self.conns.find_mut(id) {
-            if !conn.held.is_empty() && conn.takes_input() {
-                let held = std::mem::take(&mut conn.held);
-                self.feed(now, id, &held);
-            }
+        if let Some(conn) = self.conns.find_mut(id)
+            && !conn.held.is_empty()
+            && conn.takes_input()
+        {
+            let held = std::mem::take(&mut conn.held);
+            self.feed(now, id, &held);
         }
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut budget = READ_BUDGET;
@@ -96,11 +99,11 @@ impl Engine {
 
     /// Has a connection closed at the end of the turn.
     pub(super) fn doom(&mut self, id: u32, why: &str) {
-        if let Some(conn) = self.conns.find_mut(id) {
-            if !conn.dead {
-                conn.dead = true;
-                self.doomed.push((id, why.to_owned()));
-            }
+        if let Some(conn) = self.conns.find_mut(id)
+            && !conn.dead
+        {
+            conn.dead = true;
+            self.doomed.push((id, why.to_owned()));
         }
     }
 
@@ -127,12 +130,12 @@ impl Engine {
             self.doom(id, &e.to_string());
             return;
         }
-        if let Some(since) = conn.blocked_since() {
-            if since + conn.stall <= now {
-                let why = format!("the peer has taken nothing for {} ms", conn.stall.as_millis());
-                self.doom(id, &why);
-                return;
-            }
+        if let Some(since) = conn.blocked_since()
+            && since + conn.stall <= now
+        {
+            let why = format!("the peer has taken nothing for {} ms", conn.stall.as_millis());
+            self.doom(id, &why);
+            return;
         }
         self.arm(id);
     }
@@ -199,7 +202,9 @@ impl Engine {
             }
             Said::Unpublish { stream } => self.unpublish(id, stream),
             Said::Stop { .. } => self.stop_play(now, id),
-            Said::Pause { paused, .. } => self.with_player(now, id, |player, head| player.pause(paused, head)),
+            Said::Pause { paused, .. } => {
+                self.with_player(now, id, |player, head| player.pause(paused, head))
+            }
             Said::Receive { kind, wanted, .. } => {
                 self.with_player(now, id, |player, head| player.receive(kind, wanted, head));
             }
@@ -271,7 +276,8 @@ impl Engine {
         }
         conn.connected = true;
         info!(id = id; "connected to {}/{} by {:?}", vhost.name, request.name.app, request.flash_ver);
-        let event = Event::Connected(self.subject(id, 0, &hub_name(&vhost.name, &request.name), &request.name.param));
+        let event =
+            Event::Connected(self.subject(id, 0, &hub_name(&vhost.name, &request.name), &request.name.param));
         self.tell(event);
     }
 
@@ -437,11 +443,11 @@ pub(super) fn arm(timers: &mut Timers, id: u32, conn: &mut Conn) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     };
-    if let Some(at) = next {
-        if conn.armed.is_none_or(|armed| at < armed) {
-            conn.armed = Some(at);
-            timers.set(at, Alarm::Conn(id));
-        }
+    if let Some(at) = next
+        && conn.armed.is_none_or(|armed| at < armed)
+    {
+        conn.armed = Some(at);
+        timers.set(at, Alarm::Conn(id));
     }
 }
 

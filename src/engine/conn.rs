@@ -147,7 +147,10 @@ impl Conn {
 
     /// Whether input may be taken: nothing is awaited, and the peer reads its answers.
     pub(super) fn takes_input(&self) -> bool {
-        !self.session.is_waiting() && !self.closing && !self.dead && self.out_bytes < limits::RTMP_ANSWER_BYTES
+        !self.session.is_waiting()
+            && !self.closing
+            && !self.dead
+            && self.out_bytes < limits::RTMP_ANSWER_BYTES
     }
 
     /// Bytes that the session sends.
@@ -156,10 +159,6 @@ impl Conn {
             self.out_bytes += bytes.len();
             self.out.push_back(bytes);
         }
-    }
-
-    pub(super) fn has_output(&self) -> bool {
-        !self.rest.is_empty() || !self.out.is_empty()
     }
 
     pub(super) fn is_blocked(&self) -> bool {

@@ -58,7 +58,8 @@ impl Engine {
         }
         let Some(stream) = self.hub.stream(id) else { return };
         let limit = stream.settings().publish.kickoff_for_idle;
-        let (Some(since), Some(Source::Client(publisher, _))) = (stream.idle_since(), stream.publisher()) else {
+        let (Some(since), Some(Source::Client(publisher, _))) = (stream.idle_since(), stream.publisher())
+        else {
             return;
         };
         if !limit.is_zero() && since + limit <= now {

@@ -1,8 +1,8 @@
 //! What the host can ask: totals, streams, clients.
 
+use super::Engine;
 use super::conn::Conn;
 use super::event::{ClientInfo, Doing, Stats, StreamInfo};
-use super::Engine;
 use crate::hub::{Name, Source, Stream};
 
 impl Engine {

@@ -216,7 +216,9 @@ impl Reader {
         use std::io::Seek;
 
         let end = |t: &Track| t.last.map(|last| last + if t.step > 0 { t.step } else { STEP_MS });
-        let Some(length) = self.tracks.iter().filter_map(end).max() else { return Err(IngestError::NoFrames) };
+        let Some(length) = self.tracks.iter().filter_map(end).max() else {
+            return Err(IngestError::NoFrames);
+        };
         self.offset = self.offset.saturating_add(length);
         self.first = None;
         self.tracks = [Track::default(); 2];

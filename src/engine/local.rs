@@ -6,6 +6,7 @@ use super::encoder::Encoder;
 use super::ingest::{Ingest, RETRY};
 use super::timers::Alarm;
 use super::{Engine, Event, FrameSource};
+use crate::config::table::DEFAULT_VHOST;
 use crate::error::{Code, Error, Result};
 use crate::hub::{Name, Source};
 use crate::time::Time;
@@ -13,8 +14,14 @@ use crate::time::Time;
 impl Engine {
     /// Publishes what comes from `source` as `vhost/app/stream` (an empty vhost is the default one) and
     /// answers the encoder's id. It ends when the source does.
-    pub fn publish(&mut self, vhost: &str, app: &str, stream: &str, source: Box<dyn FrameSource>) -> Result<u32> {
-        let asked = if vhost.is_empty() { crate::config::DEFAULT_VHOST } else { vhost };
+    pub fn publish(
+        &mut self,
+        vhost: &str,
+        app: &str,
+        stream: &str,
+        source: Box<dyn FrameSource>,
+    ) -> Result<u32> {
+        let asked = if vhost.is_empty() { DEFAULT_VHOST } else { vhost };
         let settings = self.settings.vhost(asked).cloned();
         let settings =
             settings.ok_or_else(|| Error::new(Code::NotFound, format!("vhost {asked} is not configured")))?;
@@ -107,12 +114,12 @@ impl Engine {
     pub(super) fn configure_ingests(&mut self) {
         let wanted: Vec<_> = self.settings.vhosts.values().flat_map(|v| v.ingests.iter().cloned()).collect();
         for id in self.ingests.ids() {
-            if self.ingests.find(id).is_some_and(|ingest| !wanted.contains(&ingest.settings)) {
-                if let Some(ingest) = self.ingests.remove(id) {
-                    info!("ingest {} of {} stopped", ingest.settings.name, ingest.settings.url);
-                    if let Some(stream) = ingest.stream {
-                        self.finish_local(stream, Source::Ingest(id));
-                    }
+            if self.ingests.find(id).is_some_and(|ingest| !wanted.contains(&ingest.settings))
+                && let Some(ingest) = self.ingests.remove(id)
+            {
+                info!("ingest {} of {} stopped", ingest.settings.name, ingest.settings.url);
+                if let Some(stream) = ingest.stream {
+                    self.finish_local(stream, Source::Ingest(id));
                 }
             }
         }
@@ -153,12 +160,17 @@ impl Engine {
                 Err(e) => break Some(e.to_string()),
             }
         };
+        let settings = failed.as_ref().map(|_| ingest.settings.clone());
         if wrote {
             self.mark_dirty(stream);
         }
-        if let Some(why) = failed {
-            let settings = ingest.settings.clone();
-            warn!("ingest {} of {}: {why}; trying again in {} ms", settings.name, settings.url, RETRY.as_millis());
+        if let (Some(why), Some(settings)) = (failed, settings) {
+            warn!(
+                "ingest {} of {}: {why}; trying again in {} ms",
+                settings.name,
+                settings.url,
+                RETRY.as_millis()
+            );
             self.finish_local(stream, Source::Ingest(id));
             self.end_ingest(id);
         }
@@ -169,7 +181,12 @@ impl Engine {
         let settings = ingest.settings.clone();
         if let Err(e) = ingest.open(now) {
             ingest.close();
-            warn!("ingest {} of {}: {e}; trying again in {} ms", settings.name, settings.url, RETRY.as_millis());
+            warn!(
+                "ingest {} of {}: {e}; trying again in {} ms",
+                settings.name,
+                settings.url,
+                RETRY.as_millis()
+            );
             return false;
         }
         let Some(vhost) = self.settings.vhost(&settings.vhost).cloned() else {

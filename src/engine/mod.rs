@@ -291,11 +291,11 @@ impl Engine {
 
     /// Has a connection served before the loop waits again.
     fn queue(&mut self, id: u32) {
-        if let Some(conn) = self.conns.find_mut(id) {
-            if !conn.queued {
-                conn.queued = true;
-                self.ready.push(id);
-            }
+        if let Some(conn) = self.conns.find_mut(id)
+            && !conn.queued
+        {
+            conn.queued = true;
+            self.ready.push(id);
         }
     }
 
@@ -313,9 +313,7 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         for id in self.encoders.ids() {
-            if let Some(mut encoder) = self.encoders.remove(id) {
-                encoder.source.close();
-            }
+            self.end_encoder(id);
         }
         info!("stopped after {} ms, {} connections closed", self.now().as_millis(), self.conns.len());
     }

@@ -154,10 +154,10 @@ impl Hub {
     /// Gives every stream its vhost's new settings.
     pub fn reload(&mut self, vhost: impl Fn(&str) -> Option<Arc<Vhost>>) {
         for id in self.streams.ids() {
-            if let Some(stream) = self.streams.find_mut(id) {
-                if let Some(settings) = vhost(&stream.name().vhost) {
-                    stream.configure(&settings);
-                }
+            if let Some(stream) = self.streams.find_mut(id)
+                && let Some(settings) = vhost(&stream.name().vhost)
+            {
+                stream.configure(&settings);
             }
         }
     }

@@ -58,10 +58,10 @@ impl Player {
             Place::ForKey(from) => return self.start(ring, from),
             Place::Following => {}
         }
-        if self.cursor < ring.base() || ring.lag_us(self.cursor) > queue_us {
-            if let Some(step) = self.skip(ring) {
-                return step;
-            }
+        if (self.cursor < ring.base() || ring.lag_us(self.cursor) > queue_us)
+            && let Some(step) = self.skip(ring)
+        {
+            return step;
         }
         loop {
             match ring.frame(self.cursor) {

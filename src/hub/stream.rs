@@ -135,7 +135,8 @@ impl Stream {
 
     /// Adds a frame with the publisher's own timestamps. `true` if there is something for players.
     pub fn write(&mut self, now: Time, mut frame: Frame) -> bool {
-        let play = &self.settings.play;
+        let settings = self.settings.clone();
+        let play = &settings.play;
         if frame.role == Role::Header && play.reduce_sequence_header && self.ring.headers().holds(&frame) {
             self.totals.dropped += 1;
             return false;
@@ -166,7 +167,11 @@ impl Stream {
     pub fn due(&self) -> Option<Time> {
         let since = self.gathering_since?;
         let play = &self.settings.play;
-        let wait = if self.gathered >= play.mw_msgs { play.mw_latency } else { play.mw_latency.max(MERGE_MAX) };
+        let wait = if self.gathered as usize >= play.mw_msgs {
+            play.mw_latency
+        } else {
+            play.mw_latency.max(MERGE_MAX)
+        };
         let due = since + wait;
         Some(self.last_flush.map_or(due, |last| due.max(last + play.send_min_interval)))
     }
@@ -188,18 +193,22 @@ impl Stream {
     pub fn attach(&mut self, key: LaneKey) {
         match self.lanes.iter_mut().find(|(k, _)| *k == key) {
             Some((_, lane)) => lane.users += 1,
-            None => self.lanes.push((key, Lane { users: 1, ..Lane::default() })),
+            None => {
+                let mut lane = Lane::default();
+                lane.users = 1;
+                self.lanes.push((key, lane));
+            }
         }
     }
 
     /// One player less takes this format; with the last one the lane goes.
     pub fn detach(&mut self, key: LaneKey) {
-        if let Some(at) = self.lanes.iter().position(|(k, _)| *k == key) {
-            if let Some((_, lane)) = self.lanes.get_mut(at) {
-                lane.users = lane.users.saturating_sub(1);
-                if lane.users == 0 {
-                    self.lanes.swap_remove(at);
-                }
+        if let Some(at) = self.lanes.iter().position(|(k, _)| *k == key)
+            && let Some((_, lane)) = self.lanes.get_mut(at)
+        {
+            lane.users = lane.users.saturating_sub(1);
+            if lane.users == 0 {
+                self.lanes.swap_remove(at);
             }
         }
     }

@@ -1,10 +1,10 @@
 //! Timestamps: 32-bit ones that wrap become a clock that doesn't, and steps are repaired.
 
 /// The step, in µs, beyond which a publisher's timestamps are taken to have jumped (SRS's 250 ms).
-pub const JUMP_US: i64 = 250_000;
+const JUMP_US: i64 = 250_000;
 /// The step beyond which an encoder's own timestamps are taken to have jumped: a camera may well send
 /// one frame every few seconds, and its clock needs no guessing.
-pub const ENCODER_JUMP_US: i64 = 10_000_000;
+const ENCODER_JUMP_US: i64 = 10_000_000;
 /// What a jump counts as, in µs (SRS's 10 ms).
 const FRAME_US: i64 = 10_000;
 

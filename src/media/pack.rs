@@ -108,7 +108,15 @@ impl Packer {
         avcc::annexb_to_length_prefixed(data, kept, &mut payload);
         let role = if key { Role::Key } else { Role::Delta };
         let payload = payload.freeze();
-        out.push(Frame { kind: Kind::Video, codec: Codec::H264, role, dts, pts, payload, relay: Bytes::new() });
+        out.push(Frame {
+            kind: Kind::Video,
+            codec: Codec::H264,
+            role,
+            dts,
+            pts,
+            payload,
+            relay: Bytes::new(),
+        });
         Ok(out)
     }
 
@@ -136,9 +144,9 @@ impl Packer {
         for (i, frame) in aac::adts_frames(data).enumerate() {
             let (config, raw) = frame?;
             if self.aac.as_ref() != Some(&config) {
-                self.aac_record = config.build();
+                self.aac_record = config.build()?;
                 self.aac_due = true;
-                self.aac = Some(config.clone());
+                self.aac = Some(config);
             }
             let rate = i64::from(config.sample_rate.max(1));
             let offset = (i as i64).saturating_mul(AAC_SAMPLES * 1_000_000) / rate;

@@ -147,8 +147,8 @@ impl Ring {
 
     /// Lets go of what neither a player at `oldest_cursor` or later nor one who joins needs.
     pub fn trim(&mut self, oldest_cursor: u64) {
-        let gop = self.join(self.base).map(|start| start.seq);
-        let keep = gop.unwrap_or(u64::MAX).min(oldest_cursor).min(self.head());
+        let gop = self.start.as_ref().filter(|_| self.limits.gop_cache).map_or(u64::MAX, |start| start.seq);
+        let keep = gop.min(oldest_cursor).min(self.head());
         while self.base < keep && self.pop() {}
     }
 
@@ -212,10 +212,10 @@ impl Ring {
     }
 
     fn bound(&mut self) {
-        if let Some(start) = &self.start {
-            if self.head() - start.seq > self.limits.gop_frames as u64 {
-                self.start = None;
-            }
+        if let Some(start) = &self.start
+            && self.head() - start.seq > self.limits.gop_frames as u64
+        {
+            self.start = None;
         }
         while self.bytes > self.limits.bytes || self.frames.len() > self.limits.frames {
             if !self.pop() {

@@ -31,7 +31,8 @@ impl Session {
         self.send(CONTROL_CSID, type_id::SET_CHUNK_SIZE, 0, &options.chunk_size.to_be_bytes());
         self.writer.set_chunk_size(options.chunk_size);
 
-        let (encoding, enhanced) = self.client.as_deref().map_or((0.0, false), |c| (c.object_encoding, c.enhanced));
+        let (encoding, enhanced) =
+            self.client.as_deref().map_or((0.0, false), |c| (c.object_encoding, c.enhanced));
         self.send_command(COMMAND_CSID, 0, "_result", transaction, |out| {
             amf0::object(
                 out,

@@ -146,11 +146,8 @@ impl Session {
     /// with one publish on the connection the name needn't be looked at.
     fn on_fc_unpublish(&mut self, now: Time, name: &str) {
         self.send_on_fc("onFCUnpublish", "NetStream.Unpublish.Success", name);
-        let mut publishing = self
-            .streams
-            .iter()
-            .filter(|s| matches!(s.role, StreamRole::Publishing { .. }))
-            .map(|s| s.id);
+        let mut publishing =
+            self.streams.iter().filter(|s| matches!(s.role, StreamRole::Publishing { .. })).map(|s| s.id);
         if let (Some(id), None) = (publishing.next(), publishing.next()) {
             self.end_stream(now, id, true);
         }
@@ -207,6 +204,7 @@ fn text(values: &[Value], at: usize) -> &str {
 
 /// The name of a command, where it is one of ours: an error carries no text of the peer's.
 fn known(name: &str) -> &'static str {
-    const KNOWN: [&str; 6] = ["createStream", "releaseStream", "FCPublish", "publish", "play", "deleteStream"];
+    const KNOWN: [&str; 6] =
+        ["createStream", "releaseStream", "FCPublish", "publish", "play", "deleteStream"];
     KNOWN.into_iter().find(|k| *k == name).unwrap_or("(another)")
 }

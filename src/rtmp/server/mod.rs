@@ -157,7 +157,9 @@ impl fmt::Display for SessionError {
             Self::Chunk(cause) => write!(f, "chunk stream: {cause}"),
             Self::Message { what, cause } => write!(f, "{what}: {cause}"),
             Self::Url(cause) => write!(f, "stream name: {cause}"),
-            Self::Order { command, expected } => write!(f, "command {command} came where {expected} is expected"),
+            Self::Order { command, expected } => {
+                write!(f, "command {command} came where {expected} is expected")
+            }
             Self::Streams => {
                 write!(f, "createStream: more than {} message streams", limits::RTMP_MESSAGE_STREAMS)
             }
@@ -214,7 +216,7 @@ enum State {
 }
 
 /// The host's word is awaited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Waiting {
     Connect { transaction: f64 },
     Publish { stream: u32 },
@@ -343,7 +345,9 @@ impl Session {
             if let Some(aggregate) = &mut self.aggregate {
                 match aggregate.next() {
                     Some(Ok(message)) => self.media(now, message),
-                    Some(Err(cause)) => return Err(SessionError::Message { what: "aggregate message", cause }),
+                    Some(Err(cause)) => {
+                        return Err(SessionError::Message { what: "aggregate message", cause });
+                    }
                     None => self.aggregate = None,
                 }
                 continue;
@@ -411,26 +415,19 @@ impl Session {
         *seen = true;
         let id = stream.id;
         let dts = clock.extend(message.timestamp);
-        let (kind, frame) = match message.type_id {
-            type_id::AUDIO => (Kind::Audio, flv::frame(Kind::Audio, dts, message.payload).map(Some)),
-            type_id::VIDEO => (Kind::Video, flv::frame(Kind::Video, dts, message.payload).map(Some)),
-            type_id::DATA_AMF0 => (Kind::Data, Ok(None)),
+        let body = message.payload;
+        let kind = match message.type_id {
+            type_id::AUDIO => Kind::Audio,
+            type_id::VIDEO => Kind::Video,
+            type_id::DATA_AMF0 => return self.data(id, dts, body),
             // Type 15 is AMF0 behind one format byte.
-            type_id::DATA_AMF3 => {
-                let body = message.payload.slice(message.payload.len().min(1)..);
-                self.data(id, dts, body);
-                return;
-            }
+            type_id::DATA_AMF3 => return self.data(id, dts, body.slice(body.len().min(1)..)),
             _ => return,
         };
-        self.event = match frame {
-            Ok(Some(frame)) => Some(Event::Frame { stream: id, frame, atc: false }),
-            Ok(None) => {
-                self.data(id, dts, message.payload);
-                return;
-            }
-            Err(cause) => Some(Event::Bad { stream: id, kind, cause }),
-        };
+        self.event = Some(match flv::frame(kind, dts, body) {
+            Ok(frame) => Event::Frame { stream: id, frame, atc: false },
+            Err(cause) => Event::Bad { stream: id, kind, cause },
+        });
     }
 
     /// A script message: the stream's metadata, or one to relay as it is.
@@ -446,8 +443,15 @@ impl Session {
                 return;
             }
         };
-        let frame =
-            Frame { kind: Kind::Data, codec: Codec::Script, role, dts, pts: dts, payload, relay: Bytes::new() };
+        let frame = Frame {
+            kind: Kind::Data,
+            codec: Codec::Script,
+            role,
+            dts,
+            pts: dts,
+            payload,
+            relay: Bytes::new(),
+        };
         self.event = Some(Event::Frame { stream, frame, atc });
     }
 
