@@ -22,6 +22,11 @@ pub enum Event {
     Stop(Subject),
     /// A client waits for the host's word, by [`super::Engine::reply`].
     Admission(Admission),
+    /// An encoder's stream has ended: the encoder has, or another publisher took its place.
+    EncoderEnded {
+        /// The encoder.
+        encoder: u32,
+    },
     /// A player waits for a keyframe of this encoder's, or frames of it were dropped.
     NeedKeyframe {
         /// The encoder.

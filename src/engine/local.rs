@@ -95,9 +95,11 @@ impl Engine {
     }
 
     pub(super) fn end_encoder(&mut self, id: u32) {
-        if let Some(mut source) = self.encoders.remove(id).and_then(|encoder| encoder.source) {
+        let Some(encoder) = self.encoders.remove(id) else { return };
+        if let Some(mut source) = encoder.source {
             source.close();
         }
+        self.tell(Event::EncoderEnded { encoder: id });
     }
 
     /// The file is closed; it is tried again later.

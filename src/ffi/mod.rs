@@ -1,1 +1,23 @@
-//! ffi.
+//! The C API: what `include/camrill.h` is generated from.
+//!
+//! The only room with `unsafe`. Handles are checked for NULL, structs are read by their `struct_size`,
+//! a panic is caught and poisons the engine, and the engine is never borrowed while the host's callbacks
+//! run, so these may call anything.
+
+mod config;
+mod control;
+mod convert;
+mod dispatch;
+mod engine;
+mod handle;
+mod logger;
+mod publisher;
+mod queue;
+mod types;
+
+pub use config::*;
+pub use control::*;
+pub use engine::*;
+pub use handle::camrill_engine_t;
+pub use publisher::*;
+pub use types::*;

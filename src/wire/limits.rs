@@ -37,7 +37,7 @@ pub const PICTURE_SIDE: u32 = 16384;
 pub const FLV_TAG_BYTES: usize = RTMP_MESSAGE_BYTES;
 
 /// The longest part of a stream's name (vhost, app or stream), in bytes.
-pub const NAME_BYTES: usize = 512;
+pub const NAME_BYTES: usize = 255;
 /// The longest URL parameters kept (`?token=…`), in bytes.
 pub const PARAM_BYTES: usize = 2048;
 

@@ -1,0 +1,249 @@
+//! Asking and deciding from C: statistics, lists, kicks, admissions, ports.
+
+use std::ffi::c_char;
+
+use super::convert::{array, optional_text, text, write};
+use super::handle::{call, camrill_engine_t};
+use super::types::*;
+use crate::engine::{ClientInfo, Doing, StreamInfo};
+use crate::error::{Code, Error, Result};
+use crate::media::Codec;
+
+/// The port that a protocol is served at, with the real number where the configuration says 0: the first
+/// one if there are several. `protocol` is "rtmp". CAMRILL_ENOENT if it isn't served.
+///
+/// # Safety
+/// `engine` as for camrill_engine_free(); `protocol` ends in NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camrill_engine_port(engine: *const camrill_engine_t, protocol: *const c_char) -> i32 {
+    // SAFETY: the caller's contract.
+    unsafe {
+        call(engine, |handle| {
+            let protocol = text(protocol, "protocol")?;
+            let addresses = handle.with(|engine| Ok(engine.addresses()))?;
+            let port = addresses.first().filter(|_| protocol == "rtmp").map(|a| i32::from(a.port()));
+            port.ok_or_else(|| Error::new(Code::NotFound, format!("{protocol} is not served")))
+        })
+    }
+}
+
+/// Answers a question that on_admission left CAMRILL_PENDING, or answers it from inside the callback with
+/// a reason. `verdict` is CAMRILL_ALLOW or CAMRILL_DENY; `why` is what a refused client is told, NULL for
+/// a general sentence. CAMRILL_ENOENT if it is answered, or its client is gone.
+///
+/// # Safety
+/// `engine` as for camrill_engine_free(); `why` is NULL or ends in NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camrill_auth_reply(
+    engine: *mut camrill_engine_t,
+    ticket: camrill_id_t,
+    verdict: i32,
+    why: *const c_char,
+) -> i32 {
+    // SAFETY: the caller's contract.
+    unsafe {
+        call(engine, |handle| {
+            let why = optional_text(why, "why")?;
+            let why = if why.is_empty() { "Refused by the host." } else { why };
+            let verdict = match verdict {
+                CAMRILL_ALLOW => Ok(()),
+                CAMRILL_DENY => Err(why),
+                other => {
+                    let message = format!("verdict is {other}; CAMRILL_ALLOW (1) or CAMRILL_DENY (2) expected");
+                    return Err(Error::new(Code::InvalidArgument, message));
+                }
+            };
+            handle.with(|engine| engine.reply(ticket, verdict).map(|()| CAMRILL_OK))
+        })
+    }
+}
+
+/// Closes a client's connection, at the latest with the next turn. CAMRILL_ENOENT if it is gone.
+///
+/// # Safety
+/// As for camrill_engine_free().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camrill_client_kick(engine: *mut camrill_engine_t, client: camrill_id_t) -> i32 {
+    // SAFETY: the caller's contract.
+    unsafe { call(engine, |handle| handle.with(|engine| engine.kick(client).map(|()| CAMRILL_OK))) }
+}
+
+/// Writes what the engine has done and holds.
+///
+/// # Safety
+/// `engine` as for camrill_engine_free(); `out` holds as many bytes as its struct_size says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camrill_stats(engine: *const camrill_engine_t, out: *mut camrill_stats_t) -> i32 {
+    // SAFETY: the caller's contract.
+    unsafe {
+        call(engine, |handle| {
+            let stats = handle.with(|engine| Ok(engine.stats()))?;
+            let stats = camrill_stats_t {
+                struct_size: 0,
+                connections: stats.connections,
+                streams: stats.streams,
+                publishers: stats.publishers,
+                players: stats.players,
+                reserved: 0,
+                accepted: stats.accepted,
+                refused: stats.refused,
+                received_bytes: stats.received,
+                sent_bytes: stats.sent,
+                media_bytes: stats.media_bytes,
+                uptime_us: stats.uptime_us,
+            };
+            write(out, &stats).map(|()| CAMRILL_OK)
+        })
+    }
+}
+
+/// Writes the ids of up to `max` streams to `ids` and answers how many there are in all, which may be
+/// more. With max 0 `ids` may be NULL.
+///
+/// # Safety
+/// `engine` as for camrill_engine_free(); `ids` has room for `max`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camrill_streams(
+    engine: *const camrill_engine_t,
+    ids: *mut camrill_id_t,
+    max: usize,
+) -> i32 {
+    // SAFETY: the caller's contract.
+    unsafe {
+        call(engine, |handle| {
+            let all = handle.with(|engine| Ok(engine.streams().into_iter().map(|s| s.id).collect::<Vec<_>>()))?;
+            put_ids(&all, ids, max)
+        })
+    }
+}
+
+/// The same for clients that have connected.
+///
+/// # Safety
+/// As for camrill_streams().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camrill_clients(
+    engine: *const camrill_engine_t,
+    ids: *mut camrill_id_t,
+    max: usize,
+) -> i32 {
+    // SAFETY: the caller's contract.
+    unsafe {
+        call(engine, |handle| {
+            let all = handle.with(|engine| Ok(engine.clients().into_iter().map(|c| c.id).collect::<Vec<_>>()))?;
+            put_ids(&all, ids, max)
+        })
+    }
+}
+
+/// Writes what there is to say of a stream. CAMRILL_ENOENT if it is gone.
+///
+/// # Safety
+/// `engine` as for camrill_engine_free(); `out` holds as many bytes as its struct_size says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camrill_stream_info(
+    engine: *const camrill_engine_t,
+    stream: camrill_id_t,
+    out: *mut camrill_stream_info_t,
+) -> i32 {
+    // SAFETY: the caller's contract.
+    unsafe {
+        call(engine, |handle| {
+            let info = handle.with(|engine| Ok(engine.stream(stream)))?;
+            let info = info.ok_or_else(|| Error::new(Code::NotFound, format!("no stream {stream}")))?;
+            write(out, &stream_info(&info)).map(|()| CAMRILL_OK)
+        })
+    }
+}
+
+/// Writes what there is to say of a client. CAMRILL_ENOENT if it is gone.
+///
+/// # Safety
+/// As for camrill_stream_info().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camrill_client_info(
+    engine: *const camrill_engine_t,
+    client: camrill_id_t,
+    out: *mut camrill_client_info_t,
+) -> i32 {
+    // SAFETY: the caller's contract.
+    unsafe {
+        call(engine, |handle| {
+            let info = handle.with(|engine| Ok(engine.client(client)))?;
+            let info = info.ok_or_else(|| Error::new(Code::NotFound, format!("no client {client}")))?;
+            write(out, &client_info(&info)).map(|()| CAMRILL_OK)
+        })
+    }
+}
+
+/// # Safety
+/// `ids` has room for `max`.
+unsafe fn put_ids(all: &[u32], ids: *mut camrill_id_t, max: usize) -> Result<i32> {
+    let n = all.len().min(max);
+    if n > 0 {
+        if ids.is_null() {
+            return Err(Error::new(Code::InvalidArgument, "ids is NULL"));
+        }
+        // SAFETY: `n <= max`, and not NULL.
+        unsafe { std::ptr::copy_nonoverlapping(all.as_ptr(), ids, n) };
+    }
+    Ok(i32::try_from(all.len()).unwrap_or(i32::MAX))
+}
+
+fn stream_info(info: &StreamInfo) -> camrill_stream_info_t {
+    let (video, audio) = (info.video.as_ref(), info.audio.as_ref());
+    camrill_stream_info_t {
+        struct_size: 0,
+        id: info.id,
+        published: i32::from(info.published),
+        publisher: info.publisher,
+        players: info.players,
+        video_codec: codec(video.map(|v| v.codec)),
+        width: video.map_or(0, |v| v.width),
+        height: video.map_or(0, |v| v.height),
+        audio_codec: codec(audio.map(|a| a.codec)),
+        sample_rate: audio.map_or(0, |a| a.sample_rate),
+        channels: audio.map_or(0, |a| u32::from(a.channels)),
+        reserved: 0,
+        video_frames: info.video_frames,
+        audio_frames: info.audio_frames,
+        dropped_frames: info.dropped,
+        received_bytes: info.received,
+        held_bytes: info.held,
+        live_us: info.live_us,
+        vhost: array(&info.name.vhost),
+        app: array(&info.name.app),
+        name: array(&info.name.stream),
+    }
+}
+
+fn client_info(info: &ClientInfo) -> camrill_client_info_t {
+    camrill_client_info_t {
+        struct_size: 0,
+        id: info.id,
+        doing: match info.doing {
+            Doing::Idle => CAMRILL_CLIENT_IDLE,
+            Doing::Publishing => CAMRILL_CLIENT_PUBLISHING,
+            Doing::Playing => CAMRILL_CLIENT_PLAYING,
+        },
+        stream: info.stream,
+        skips: info.skips,
+        reserved: 0,
+        received_bytes: info.received,
+        sent_bytes: info.sent,
+        alive_us: info.alive_us,
+        address: array(&info.address.to_string()),
+        vhost: array(&info.name.vhost),
+        app: array(&info.name.app),
+        name: array(&info.name.stream),
+    }
+}
+
+fn codec(codec: Option<Codec>) -> i32 {
+    match codec {
+        None => CAMRILL_CODEC_NONE,
+        Some(Codec::H264) => CAMRILL_CODEC_H264,
+        Some(Codec::Aac) => CAMRILL_CODEC_AAC,
+        Some(_) => CAMRILL_CODEC_OTHER,
+    }
+}

@@ -1,0 +1,160 @@
+//! Handing events, questions and calls to the host: between turns, with nothing borrowed.
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::convert::c_string;
+use super::handle::camrill_engine_t;
+use super::types::*;
+use crate::engine::{Action, Admission, Event, Subject};
+use crate::error::{Code, Error, Result};
+
+/// Rounds of events and replies after one turn; what is left has its time after the next.
+const ROUNDS: usize = 4;
+
+/// One turn and everything that the host is to know of it; answers how many callbacks ran.
+pub(super) fn turn(handle: &camrill_engine_t, timeout: Option<Duration>) -> Result<i32> {
+    if handle.dispatching.swap(true, Ordering::AcqRel) {
+        return Err(Error::new(Code::Reentrant, "poll and run can't be called from inside a callback"));
+    }
+    let result = handle.with(|engine| engine.turn(timeout)).and_then(|()| dispatch(handle));
+    handle.dispatching.store(false, Ordering::Release);
+    result
+}
+
+fn dispatch(handle: &camrill_engine_t) -> Result<i32> {
+    let mut count = 0;
+    for call in handle.with(|engine| Ok(engine.take_calls()))? {
+        call();
+        count += 1;
+    }
+    for _ in 0..ROUNDS {
+        let mut any = false;
+        while let Some(event) = handle.with(|engine| Ok(engine.poll_event()))? {
+            any = true;
+            count += 1;
+            deliver(handle, event)?;
+        }
+        if !any {
+            break;
+        }
+        // What callbacks asked for is done at once, which may bring more.
+        handle.with(|engine| {
+            engine.flush();
+            Ok(())
+        })?;
+    }
+    Ok(count)
+}
+
+fn deliver(handle: &camrill_engine_t, event: Event) -> Result<()> {
+    let (kind, subject, reason) = match event {
+        Event::Connected(subject) => (CAMRILL_EVENT_CONNECTED, subject, String::new()),
+        Event::Closed(subject, reason) => (CAMRILL_EVENT_CLOSED, subject, reason),
+        Event::Published(subject) => (CAMRILL_EVENT_PUBLISHED, subject, String::new()),
+        Event::Unpublished(subject) => (CAMRILL_EVENT_UNPUBLISHED, subject, String::new()),
+        Event::Play(subject) => (CAMRILL_EVENT_PLAY, subject, String::new()),
+        Event::Stop(subject) => (CAMRILL_EVENT_STOP, subject, String::new()),
+        Event::Admission(admission) => return ask(handle, &admission),
+        Event::NeedKeyframe { encoder } => {
+            let publisher =
+                handle.publishers.lock().unwrap_or_else(PoisonError::into_inner).get(&encoder).copied();
+            if let Some((need_keyframe, user)) = publisher.and_then(|p| Some((p.need_keyframe?, p.user))) {
+                // SAFETY: the host's function, with its own pointer; user_free has not run, since the
+                // entry was there.
+                unsafe { need_keyframe(user) };
+            }
+            return Ok(());
+        }
+        Event::EncoderEnded { encoder } => {
+            end_publisher(handle, encoder);
+            return Ok(());
+        }
+    };
+    if let Some(on_event) = handle.callbacks.on_event {
+        let text = Texts::new(&subject);
+        let reason = c_string(&reason);
+        let event = camrill_event_t {
+            struct_size: size_of::<camrill_event_t>() as u32,
+            r#type: kind,
+            client: subject.client,
+            stream: subject.stream,
+            vhost: text.vhost.as_ptr(),
+            app: text.app.as_ptr(),
+            name: text.name.as_ptr(),
+            param: text.param.as_ptr(),
+            address: text.address.as_ptr(),
+            reason: reason.as_ptr(),
+        };
+        // SAFETY: the host's function; the struct and its strings outlive the call.
+        unsafe { on_event(handle.callbacks.user, &event) };
+    }
+    Ok(())
+}
+
+fn ask(handle: &camrill_engine_t, admission: &Admission) -> Result<()> {
+    let Some(on_admission) = handle.callbacks.on_admission else { return Ok(()) };
+    let text = Texts::new(&admission.subject);
+    let (tc_url, page_url) = (c_string(&admission.tc_url), c_string(&admission.page_url));
+    let request = camrill_admission_t {
+        struct_size: size_of::<camrill_admission_t>() as u32,
+        action: match admission.action {
+            Action::Connect => CAMRILL_ACTION_CONNECT,
+            Action::Publish => CAMRILL_ACTION_PUBLISH,
+            Action::Play => CAMRILL_ACTION_PLAY,
+        },
+        ticket: admission.ticket,
+        client: admission.subject.client,
+        vhost: text.vhost.as_ptr(),
+        app: text.app.as_ptr(),
+        name: text.name.as_ptr(),
+        param: text.param.as_ptr(),
+        address: text.address.as_ptr(),
+        tc_url: tc_url.as_ptr(),
+        page_url: page_url.as_ptr(),
+    };
+    // SAFETY: the host's function; the struct and its strings outlive the call.
+    let verdict = unsafe { on_admission(handle.callbacks.user, &request) };
+    let reply = match verdict {
+        CAMRILL_PENDING => return Ok(()),
+        CAMRILL_ALLOW => Ok(()),
+        // Any other number is a defect of the host's: the safe answer is no.
+        _ => Err("Refused by the host."),
+    };
+    // NotFound: the callback has answered already, by camrill_auth_reply() or a kick.
+    match handle.with(|engine| engine.reply(admission.ticket, reply)) {
+        Err(e) if e.code() == Code::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// The publisher's callbacks are over.
+pub(super) fn end_publisher(handle: &camrill_engine_t, encoder: u32) {
+    let ended = handle.publishers.lock().unwrap_or_else(PoisonError::into_inner).remove(&encoder);
+    if let Some((user_free, user)) = ended.and_then(|p| Some((p.user_free?, p.user))) {
+        // SAFETY: the host's function, with its own pointer, once: the entry is gone.
+        unsafe { user_free(user) };
+    }
+}
+
+/// The strings of a subject as C has them.
+struct Texts {
+    vhost: std::ffi::CString,
+    app: std::ffi::CString,
+    name: std::ffi::CString,
+    param: std::ffi::CString,
+    address: std::ffi::CString,
+}
+
+impl Texts {
+    fn new(subject: &Subject) -> Self {
+        Self {
+            vhost: c_string(&subject.name.vhost),
+            app: c_string(&subject.name.app),
+            name: c_string(&subject.name.stream),
+            param: c_string(&subject.param),
+            address: c_string(&subject.address.map(|a| a.to_string()).unwrap_or_default()),
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Publishing from an encoder's thread.
+
+#![allow(non_camel_case_types)]
+
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::convert::{optional_text, read, text, write};
+use super::handle::{PublisherCallbacks, call, camrill_engine_t, guarded, no_engine};
+use super::queue::{self, Sender};
+use super::types::*;
+use crate::error::{Code, Error, Result};
+use crate::media::{AudioFormat, Kind, PackError, Packed, Packer};
+use crate::wire::limits;
+
+/// Bytes that may wait where the host names no number.
+const QUEUE_BYTES: usize = 4 * 1024 * 1024;
+/// The least that it may name.
+const QUEUE_BYTES_MIN: usize = 64 * 1024;
+
+/// A stream that this process publishes. Made by camrill_publisher_new(), freed by
+/// camrill_publisher_free().
+#[derive(Debug)]
+pub struct camrill_publisher_t {
+    sender: Sender,
+    packer: Packer,
+    video: bool,
+    audio: Option<AudioFormat>,
+    queue_bytes: usize,
+    /// Video was dropped: nothing is taken until the next keyframe.
+    waits_for_key: bool,
+    written: AtomicU32,
+    dropped: AtomicU32,
+}
+
+/// Publishes a stream of this process's own and writes the publisher to `out`. It is published at once;
+/// frames come with camrill_publisher_write(). CAMRILL_EBUSY if the name is being published and the
+/// vhost's on_conflict is refuse. `user_free` is not called on failure. Called on the loop's thread.
+///
+/// # Safety
+/// `engine` as for camrill_engine_free(); `config` is valid; `out` is writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camrill_publisher_new(
+    engine: *mut camrill_engine_t,
+    config: *const camrill_publisher_config_t,
+    out: *mut *mut camrill_publisher_t,
+) -> i32 {
+    // SAFETY: the caller's contract.
+    unsafe {
+        call(engine, |handle| {
+            if out.is_null() {
+                return Err(Error::new(Code::InvalidArgument, "out is NULL"));
+            }
+            let config = read(config)?;
+            let (vhost, app, name) = names(&config)?;
+            let (sender, receiver) = queue::channel(handle.remote.clone());
+            let publisher = Box::new(camrill_publisher_t::new(&config, sender)?);
+            let encoder = handle.with(|engine| engine.publish(vhost, app, name, Box::new(receiver)))?;
+            let callbacks = PublisherCallbacks {
+                user: config.user,
+                user_free: config.user_free,
+                need_keyframe: config.need_keyframe,
+            };
+            handle.publishers.lock().unwrap_or_else(PoisonError::into_inner).insert(encoder, callbacks);
+            out.write(Box::into_raw(publisher));
+            Ok(CAMRILL_OK)
+        })
+    }
+}
+
+/// Queues one frame for the loop and returns at once; the data is copied. When the queue is full the
+/// frame is dropped, and video up to the next keyframe with it: CAMRILL_EAGAIN, need_keyframe is called,
+/// and the loss is counted. CAMRILL_EFRAME if it is not what its codec says. CAMRILL_ESTATE if the stream
+/// is no longer this publisher's: the engine is freed, or another publisher took its place.
+/// One thread at a time per publisher, any one.
+///
+/// # Safety
+/// `publisher` is NULL or came from camrill_publisher_new() and has not been freed; `frame` is valid and
+/// its data readable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camrill_publisher_write(
+    publisher: *mut camrill_publisher_t,
+    frame: *const camrill_frame_t,
+) -> i32 {
+    no_engine(guarded(|| {
+        // SAFETY: the caller's contract: one thread at a time.
+        let publisher = unsafe { publisher.as_mut() }
+            .ok_or_else(|| Error::new(Code::InvalidArgument, "publisher is NULL"))?;
+        // SAFETY: as above.
+        let frame = unsafe { read(frame) }?;
+        if frame.data.is_null() || frame.size == 0 {
+            return Err(Error::new(Code::InvalidArgument, "the frame has no data"));
+        }
+        if frame.size > limits::RTMP_MESSAGE_BYTES {
+            return Err(Error::new(Code::BadFrame, PackError::TooLarge.to_string()));
+        }
+        // SAFETY: not NULL, and `size` bytes by the caller's contract.
+        let data = unsafe { std::slice::from_raw_parts(frame.data, frame.size) };
+        publisher.write(frame.codec, data, frame.pts_us, frame.dts_us).map(|()| CAMRILL_OK)
+    }))
+}
+
+/// Writes what the publisher has done. On the thread that writes frames, or while none does.
+///
+/// # Safety
+/// `publisher` as for camrill_publisher_write(); `out` holds as many bytes as its struct_size says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camrill_publisher_stats(
+    publisher: *const camrill_publisher_t,
+    out: *mut camrill_publisher_stats_t,
+) -> i32 {
+    no_engine(guarded(|| {
+        // SAFETY: the caller's contract.
+        let publisher = unsafe { publisher.as_ref() }
+            .ok_or_else(|| Error::new(Code::InvalidArgument, "publisher is NULL"))?;
+        let stats = camrill_publisher_stats_t {
+            struct_size: 0,
+            written: publisher.written.load(Ordering::Relaxed),
+            dropped: publisher.dropped.load(Ordering::Relaxed),
+            queued_bytes: u32::try_from(publisher.sender.queued_bytes()).unwrap_or(u32::MAX),
+        };
+        // SAFETY: the caller's contract.
+        unsafe { write(out, &stats) }.map(|()| CAMRILL_OK)
+    }))
+}
+
+/// Ends a publisher: what is queued still goes out, then the stream is published no longer and
+/// `user_free` runs on the loop's thread. NULL is allowed. Not while a write is going on; before or after
+/// camrill_engine_free(). [any thread]
+///
+/// # Safety
+/// As for camrill_publisher_write().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camrill_publisher_free(publisher: *mut camrill_publisher_t) {
+    if publisher.is_null() {
+        return;
+    }
+    // SAFETY: it came from Box::into_raw, and the caller gives it up.
+    let publisher = unsafe { Box::from_raw(publisher) };
+    let _ = guarded(|| {
+        drop(publisher);
+        Ok(())
+    });
+}
+
+impl camrill_publisher_t {
+    fn new(config: &camrill_publisher_config_t, sender: Sender) -> Result<Self> {
+        let wrong = |what: &str, value: i32, expected: &str| {
+            Error::new(Code::InvalidArgument, format!("{what} is {value}; {expected} expected"))
+        };
+        let video = match config.video_codec {
+            CAMRILL_CODEC_NONE => false,
+            CAMRILL_CODEC_H264 => true,
+            other => return Err(wrong("video_codec", other, "CAMRILL_CODEC_H264 or CAMRILL_CODEC_NONE")),
+        };
+        let mut packer = Packer::default();
+        let audio = match config.audio_codec {
+            CAMRILL_CODEC_NONE => None,
+            CAMRILL_CODEC_AAC if config.audio_config.is_null() => Some(AudioFormat::Adts),
+            CAMRILL_CODEC_AAC => {
+                let size = config.audio_config_size.min(limits::AMF_STRING_BYTES);
+                // SAFETY: not NULL, and that many bytes by the caller's contract.
+                let bytes = unsafe { std::slice::from_raw_parts(config.audio_config, size) };
+                packer.aac_config(bytes).map_err(|e| {
+                    Error::new(Code::InvalidArgument, format!("audio_config is no AudioSpecificConfig: {e}"))
+                })?;
+                Some(AudioFormat::Raw)
+            }
+            other => return Err(wrong("audio_codec", other, "CAMRILL_CODEC_AAC or CAMRILL_CODEC_NONE")),
+        };
+        if !video && audio.is_none() {
+            return Err(Error::new(Code::InvalidArgument, "neither video_codec nor audio_codec is set"));
+        }
+        let queue_bytes = match config.queue_bytes as usize {
+            0 => QUEUE_BYTES,
+            n if n >= QUEUE_BYTES_MIN => n,
+            n => {
+                let message = format!("queue_bytes is {n}; 0 or at least {QUEUE_BYTES_MIN} expected");
+                return Err(Error::new(Code::InvalidArgument, message));
+            }
+        };
+        Ok(Self {
+            sender,
+            packer,
+            video,
+            audio,
+            queue_bytes,
+            waits_for_key: false,
+            written: AtomicU32::new(0),
+            dropped: AtomicU32::new(0),
+        })
+    }
+
+    fn write(&mut self, codec: i32, data: &[u8], pts: i64, dts: i64) -> Result<()> {
+        if self.sender.is_closed() {
+            return Err(Error::new(Code::State, "the stream is no longer this publisher's"));
+        }
+        let bad = |e: PackError| Error::new(Code::BadFrame, e.to_string());
+        let packed = match (codec, self.audio) {
+            (CAMRILL_CODEC_H264, _) if self.video => self.packer.h264(data, pts, dts).map_err(bad)?,
+            (CAMRILL_CODEC_AAC, Some(format)) => self.packer.aac(format, data, pts).map_err(bad)?,
+            (other, _) => {
+                let message = format!("codec is {other}, which the publisher was not made with");
+                return Err(Error::new(Code::InvalidArgument, message));
+            }
+        };
+        self.queue(packed)
+    }
+
+    fn queue(&mut self, packed: Packed) -> Result<()> {
+        let video = packed.iter().any(|frame| frame.kind == Kind::Video);
+        let key = packed.iter().any(|frame| frame.is_video_key());
+        let bytes = packed.iter().map(|frame| frame.size()).sum();
+        let waits = video && self.waits_for_key && !key;
+        if waits || !self.sender.has_room(packed.len(), bytes, self.queue_bytes) {
+            self.waits_for_key |= video;
+            // A header may have been among them: it goes out again with the next frame of its track.
+            self.packer.lost_headers();
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.sender.set_dropped();
+            self.sender.wake();
+            let message = "the queue to the loop is full: dropped until the next keyframe";
+            return Err(Error::new(Code::Again, message));
+        }
+        if key {
+            self.waits_for_key = false;
+        }
+        for frame in packed {
+            self.sender.push(frame);
+        }
+        self.written.fetch_add(1, Ordering::Relaxed);
+        self.sender.wake();
+        Ok(())
+    }
+}
+
+/// The three parts of the name, checked as those of a network publisher are.
+///
+/// # Safety
+/// The strings are NULL or end in NUL and outlive the result.
+unsafe fn names<'a>(config: &camrill_publisher_config_t) -> Result<(&'a str, &'a str, &'a str)> {
+    // SAFETY: the caller's contract.
+    let (vhost, app, name) = unsafe {
+        (optional_text(config.vhost, "vhost")?, text(config.app, "app")?, text(config.name, "name")?)
+    };
+    for (what, part) in [("vhost", vhost), ("app", app), ("name", name)] {
+        let empty = part.is_empty() && what != "vhost";
+        let slash = part.contains('/') && what != "app";
+        let dots = part.split('/').any(|segment| segment == "..");
+        if empty || slash || dots || part.len() > limits::NAME_BYTES || part.chars().any(char::is_control) {
+            let message = format!("{what} is {part:?}; a name of 1 to {} bytes expected", limits::NAME_BYTES);
+            return Err(Error::new(Code::InvalidArgument, message));
+        }
+    }
+    Ok((vhost, app, name))
+}

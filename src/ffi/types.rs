@@ -1,0 +1,365 @@
+//! The constants and structs of the C API.
+
+#![allow(non_camel_case_types)]
+
+use std::ffi::{c_char, c_void};
+
+/// Major version: what is built against one doesn't run with another.
+pub const CAMRILL_VERSION_MAJOR: u32 = 0;
+/// Minor version: grows with what is added.
+pub const CAMRILL_VERSION_MINOR: u32 = 1;
+/// Patch version.
+pub const CAMRILL_VERSION_PATCH: u32 = 0;
+/// The version that this header belongs to, as camrill_version() answers it:
+/// major * 65536 + minor * 256 + patch.
+pub const CAMRILL_VERSION: u32 =
+    ((CAMRILL_VERSION_MAJOR << 16) | (CAMRILL_VERSION_MINOR << 8)) | CAMRILL_VERSION_PATCH;
+
+/// Success. Positive answers are counts.
+pub const CAMRILL_OK: i32 = 0;
+/// An argument is NULL, out of its range, or not what the function takes.
+pub const CAMRILL_EINVAL: i32 = -1;
+/// A configuration's syntax, a directive or a value is wrong.
+pub const CAMRILL_ECONFIG: i32 = -2;
+/// There is no such thing: an id that has ended, an unknown path.
+pub const CAMRILL_ENOENT: i32 = -3;
+/// The frame is not what its codec says it is.
+pub const CAMRILL_EFRAME: i32 = -4;
+/// The call is not allowed in this state, or another thread is in the engine.
+pub const CAMRILL_ESTATE: i32 = -100;
+/// The call is not allowed from inside a callback.
+pub const CAMRILL_EREENTRANT: i32 = -101;
+/// The call is not allowed in a child after fork().
+pub const CAMRILL_EFORKED: i32 = -102;
+/// The name is being published by somebody else.
+pub const CAMRILL_EBUSY: i32 = -103;
+/// A socket or file call failed; camrill_engine_last_error() says which and why.
+pub const CAMRILL_EIO: i32 = -200;
+/// The address to listen at is in use, not allowed, or not one of this machine's.
+pub const CAMRILL_EADDRESS: i32 = -201;
+/// A peer broke its protocol.
+pub const CAMRILL_EPROTOCOL: i32 = -300;
+/// Not now: a bounded queue is full.
+pub const CAMRILL_EAGAIN: i32 = -400;
+/// A limit is reached.
+pub const CAMRILL_ELIMIT: i32 = -401;
+/// Out of memory.
+pub const CAMRILL_ENOMEM: i32 = -402;
+/// The buffer given is too small; nothing was written.
+pub const CAMRILL_EBUFFER: i32 = -403;
+/// A defect of the library was caught; from now on the engine answers nothing else.
+pub const CAMRILL_EPANIC: i32 = -600;
+
+/// Log level: what stops something from working.
+pub const CAMRILL_LOG_ERROR: i32 = 1;
+/// Log level: what somebody should look at: a refused client, a broken file.
+pub const CAMRILL_LOG_WARN: i32 = 2;
+/// Log level: who comes, publishes, plays and goes, and why.
+pub const CAMRILL_LOG_INFO: i32 = 3;
+/// Log level: more than that.
+pub const CAMRILL_LOG_DEBUG: i32 = 4;
+/// Log level: everything.
+pub const CAMRILL_LOG_TRACE: i32 = 5;
+
+/// A client has connected to an application.
+pub const CAMRILL_EVENT_CONNECTED: i32 = 1;
+/// A client that had connected is gone; `reason` says why.
+pub const CAMRILL_EVENT_CLOSED: i32 = 2;
+/// A stream is being published; `client` is 0 where this process publishes it.
+pub const CAMRILL_EVENT_PUBLISHED: i32 = 3;
+/// A stream is no longer published. Its players stay and wait.
+pub const CAMRILL_EVENT_UNPUBLISHED: i32 = 4;
+/// A client plays a stream, or waits for its publisher.
+pub const CAMRILL_EVENT_PLAY: i32 = 5;
+/// A client no longer plays.
+pub const CAMRILL_EVENT_STOP: i32 = 6;
+
+/// A client asks to connect to an application.
+pub const CAMRILL_ACTION_CONNECT: i32 = 1;
+/// A client asks to publish a stream.
+pub const CAMRILL_ACTION_PUBLISH: i32 = 2;
+/// A client asks to play a stream.
+pub const CAMRILL_ACTION_PLAY: i32 = 3;
+
+/// The client may.
+pub const CAMRILL_ALLOW: i32 = 1;
+/// The client may not; it is told so and closed.
+pub const CAMRILL_DENY: i32 = 2;
+/// The answer comes later, with camrill_auth_reply(). The client waits, the others don't.
+pub const CAMRILL_PENDING: i32 = 3;
+
+/// A client that has connected and neither publishes nor plays.
+pub const CAMRILL_CLIENT_IDLE: i32 = 0;
+/// A client that publishes.
+pub const CAMRILL_CLIENT_PUBLISHING: i32 = 1;
+/// A client that plays.
+pub const CAMRILL_CLIENT_PLAYING: i32 = 2;
+
+/// No codec: the stream has no such track.
+pub const CAMRILL_CODEC_NONE: i32 = 0;
+/// H.264: access units in Annex B, with start codes of 3 or 4 bytes; SPS and PPS in-band.
+pub const CAMRILL_CODEC_H264: i32 = 1;
+/// AAC: frames behind ADTS headers, or raw ones where the publisher was given an AudioSpecificConfig.
+pub const CAMRILL_CODEC_AAC: i32 = 2;
+/// A codec that the library relays without knowing it by a number of its own.
+pub const CAMRILL_CODEC_OTHER: i32 = 255;
+
+/// Bytes of each name in an output struct, with the final NUL. Longer names are refused at the door.
+pub const CAMRILL_NAME_MAX: usize = 256;
+/// Bytes of an address in an output struct ("[2001:db8::1]:1935"), with the final NUL.
+pub const CAMRILL_ADDRESS_MAX: usize = 64;
+
+/// Names a client, a stream or a ticket. Never 0. When its owner ends, the id is stale: calls with it
+/// answer CAMRILL_ENOENT, also when its place has been taken by another.
+pub type camrill_id_t = u32;
+
+/// What happened. All strings are UTF-8, never NULL, and valid only during the callback.
+#[repr(C)]
+#[derive(Debug)]
+pub struct camrill_event_t {
+    /// Bytes of this struct as the library knows it.
+    pub struct_size: u32,
+    /// CAMRILL_EVENT_…
+    pub r#type: i32,
+    /// The client, 0 if none.
+    pub client: camrill_id_t,
+    /// The stream, 0 if none.
+    pub stream: camrill_id_t,
+    /// The vhost that serves it.
+    pub vhost: *const c_char,
+    /// The application.
+    pub app: *const c_char,
+    /// The stream's name, empty if none.
+    pub name: *const c_char,
+    /// The URL's parameters without '?', such as "token=…".
+    pub param: *const c_char,
+    /// The client's address and port, empty if none.
+    pub address: *const c_char,
+    /// Why, for CAMRILL_EVENT_CLOSED; else empty.
+    pub reason: *const c_char,
+}
+
+/// What a client asks for. All strings are UTF-8, never NULL, and valid only during the callback.
+#[repr(C)]
+#[derive(Debug)]
+pub struct camrill_admission_t {
+    /// Bytes of this struct as the library knows it.
+    pub struct_size: u32,
+    /// CAMRILL_ACTION_…
+    pub action: i32,
+    /// Names the question, for camrill_auth_reply().
+    pub ticket: camrill_id_t,
+    /// The client.
+    pub client: camrill_id_t,
+    /// The vhost that serves it.
+    pub vhost: *const c_char,
+    /// The application.
+    pub app: *const c_char,
+    /// The stream's name; empty for CAMRILL_ACTION_CONNECT.
+    pub name: *const c_char,
+    /// The URL's parameters without '?'.
+    pub param: *const c_char,
+    /// The client's address and port.
+    pub address: *const c_char,
+    /// The URL that the client connected to, as it sent it.
+    pub tc_url: *const c_char,
+    /// The page that the client's player stands on, as it sent it.
+    pub page_url: *const c_char,
+}
+
+/// How an engine is made. Start from CAMRILL_ENGINE_CONFIG_INIT: all zero means the defaults.
+#[repr(C)]
+#[derive(Debug)]
+pub struct camrill_engine_config_t {
+    /// sizeof(camrill_engine_config_t).
+    pub struct_size: u32,
+    /// The lines that on_log gets, up to this level: CAMRILL_LOG_…; 0 means CAMRILL_LOG_INFO.
+    pub log_level: i32,
+    /// Given to every callback.
+    pub user: *mut c_void,
+    /// Called last and exactly once, when the engine has been freed; may be NULL.
+    pub user_free: Option<unsafe extern "C" fn(user: *mut c_void)>,
+    /// Gets log lines, each with the client that it concerns (0 if none). `line` is UTF-8 and valid only
+    /// during the call. Runs inside any call on the engine. NULL: nothing is logged.
+    pub on_log: Option<unsafe extern "C" fn(user: *mut c_void, level: i32, client: camrill_id_t, line: *const c_char)>,
+    /// Gets events. Runs inside camrill_engine_poll() and camrill_engine_run(). May be NULL.
+    pub on_event: Option<unsafe extern "C" fn(user: *mut c_void, event: *const camrill_event_t)>,
+    /// Is asked before a client connects, publishes or plays; answers CAMRILL_ALLOW, CAMRILL_DENY or
+    /// CAMRILL_PENDING. Runs inside camrill_engine_poll() and camrill_engine_run(). NULL: all may.
+    pub on_admission:
+        Option<unsafe extern "C" fn(user: *mut c_void, request: *const camrill_admission_t) -> i32>,
+}
+
+/// What an engine has done and holds. Set struct_size before the call.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct camrill_stats_t {
+    /// sizeof(camrill_stats_t).
+    pub struct_size: u32,
+    /// Connections now.
+    pub connections: u32,
+    /// Streams now, published or waited for.
+    pub streams: u32,
+    /// Streams that are published now.
+    pub publishers: u32,
+    /// Players now.
+    pub players: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Connections taken since the engine was made.
+    pub accepted: u64,
+    /// Connections refused since then: max_connections was reached.
+    pub refused: u64,
+    /// Bytes received from all connections since then.
+    pub received_bytes: u64,
+    /// Bytes sent to all connections since then.
+    pub sent_bytes: u64,
+    /// Bytes of frames and of their wire images held now.
+    pub media_bytes: u64,
+    /// Microseconds since the engine was made.
+    pub uptime_us: u64,
+}
+
+/// One stream. Set struct_size before the call.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct camrill_stream_info_t {
+    /// sizeof(camrill_stream_info_t).
+    pub struct_size: u32,
+    /// The stream.
+    pub id: camrill_id_t,
+    /// 1 while somebody publishes it, else 0.
+    pub published: i32,
+    /// The client that publishes it; 0 if none, or this process.
+    pub publisher: camrill_id_t,
+    /// Players now.
+    pub players: u32,
+    /// CAMRILL_CODEC_… of its video track.
+    pub video_codec: i32,
+    /// Pixels, 0 while unknown.
+    pub width: u32,
+    /// Pixels, 0 while unknown.
+    pub height: u32,
+    /// CAMRILL_CODEC_… of its audio track.
+    pub audio_codec: i32,
+    /// Hz, 0 while unknown.
+    pub sample_rate: u32,
+    /// Audio channels, 0 while unknown.
+    pub channels: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Video frames that came in.
+    pub video_frames: u64,
+    /// Audio frames that came in.
+    pub audio_frames: u64,
+    /// Frames that were not taken: video before the first keyframe, repeated headers.
+    pub dropped_frames: u64,
+    /// Bytes of frames that came in.
+    pub received_bytes: u64,
+    /// Bytes of frames and wire images held now.
+    pub held_bytes: u64,
+    /// Microseconds since the publish that is going on began.
+    pub live_us: u64,
+    /// The vhost that serves it.
+    pub vhost: [c_char; CAMRILL_NAME_MAX],
+    /// The application.
+    pub app: [c_char; CAMRILL_NAME_MAX],
+    /// The stream's name.
+    pub name: [c_char; CAMRILL_NAME_MAX],
+}
+
+/// One client. Set struct_size before the call.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct camrill_client_info_t {
+    /// sizeof(camrill_client_info_t).
+    pub struct_size: u32,
+    /// The client.
+    pub id: camrill_id_t,
+    /// CAMRILL_CLIENT_…
+    pub doing: i32,
+    /// The stream that it publishes or plays, 0 if none.
+    pub stream: camrill_id_t,
+    /// How often it fell behind and was taken to a newer keyframe.
+    pub skips: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Bytes received from it.
+    pub received_bytes: u64,
+    /// Bytes sent to it.
+    pub sent_bytes: u64,
+    /// Microseconds since it came.
+    pub alive_us: u64,
+    /// Its address and port.
+    pub address: [c_char; CAMRILL_ADDRESS_MAX],
+    /// The vhost that serves it.
+    pub vhost: [c_char; CAMRILL_NAME_MAX],
+    /// The application.
+    pub app: [c_char; CAMRILL_NAME_MAX],
+    /// The stream's name, empty if none.
+    pub name: [c_char; CAMRILL_NAME_MAX],
+}
+
+/// How a publisher is made. Start from CAMRILL_PUBLISHER_CONFIG_INIT. Strings and buffers are copied.
+#[repr(C)]
+#[derive(Debug)]
+pub struct camrill_publisher_config_t {
+    /// sizeof(camrill_publisher_config_t).
+    pub struct_size: u32,
+    /// CAMRILL_CODEC_H264, or CAMRILL_CODEC_NONE for audio alone.
+    pub video_codec: i32,
+    /// CAMRILL_CODEC_AAC, or CAMRILL_CODEC_NONE for video alone.
+    pub audio_codec: i32,
+    /// Bytes of frames that may wait for the loop; 0 means 4 MiB. At least 64 KiB.
+    pub queue_bytes: u32,
+    /// The vhost; NULL or "" means the default one.
+    pub vhost: *const c_char,
+    /// The application, such as "live".
+    pub app: *const c_char,
+    /// The stream's name, such as "camera".
+    pub name: *const c_char,
+    /// The AudioSpecificConfig of raw AAC (ISO 14496-3, 1.6.2.1). NULL: AAC comes with ADTS headers.
+    pub audio_config: *const u8,
+    /// Bytes of it.
+    pub audio_config_size: usize,
+    /// Given to the callbacks.
+    pub user: *mut c_void,
+    /// Called last and exactly once, inside poll or camrill_engine_free(); may be NULL.
+    pub user_free: Option<unsafe extern "C" fn(user: *mut c_void)>,
+    /// The encoder should make a keyframe: frames were dropped, or a viewer waits for one. Runs inside
+    /// camrill_engine_poll() and camrill_engine_run(), on the loop's thread. May be NULL.
+    pub need_keyframe: Option<unsafe extern "C" fn(user: *mut c_void)>,
+}
+
+/// One frame from an encoder. Start from CAMRILL_FRAME_INIT. The data stays the caller's: it is copied.
+#[repr(C)]
+#[derive(Debug)]
+pub struct camrill_frame_t {
+    /// sizeof(camrill_frame_t).
+    pub struct_size: u32,
+    /// CAMRILL_CODEC_H264: one whole access unit. CAMRILL_CODEC_AAC: one frame, or several with ADTS.
+    pub codec: i32,
+    /// When it is shown, in µs on any clock that both tracks share.
+    pub pts_us: i64,
+    /// When it is decoded, in µs on the same clock; equal to pts_us where there are no B-frames. Must not
+    /// go back within a track.
+    pub dts_us: i64,
+    /// The bytes.
+    pub data: *const u8,
+    /// How many, up to 8 MiB.
+    pub size: usize,
+}
+
+/// What a publisher has done. Set struct_size before the call.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct camrill_publisher_stats_t {
+    /// sizeof(camrill_publisher_stats_t).
+    pub struct_size: u32,
+    /// Frames that were queued. Wraps.
+    pub written: u32,
+    /// Frames that were dropped since the queue was full. Wraps.
+    pub dropped: u32,
+    /// Bytes that wait for the loop now.
+    pub queued_bytes: u32,
+}
