@@ -1,0 +1,600 @@
+// camrill: a live-streaming engine to link into a camera, a board or any C program.
+//
+// The shape of every program:
+//
+//     camrill_engine_t *engine;
+//     camrill_engine_config_t config = CAMRILL_ENGINE_CONFIG_INIT;
+//     if (camrill_engine_new(&config, &engine) < 0) return 1;
+//     camrill_config_set(engine, "listen", "1935");
+//     if (camrill_config_apply(engine) < 0) return 1;
+//     camrill_engine_run(engine);
+//     camrill_engine_free(engine);
+//
+// Functions answer 0 or a positive count, or one of CAMRILL_E…, which are negative and never change.
+// Outputs are written only on success. Strings are UTF-8 and end in NUL. Callbacks run only inside
+// camrill_engine_poll() and camrill_engine_run() (log lines inside any call), and may call everything but
+// these two. The library starts no thread, installs no signal handler, writes to no standard stream,
+// and reads the environment only when asked to.
+//
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Generated from the Rust source: change it there, then `make header`.
+
+
+#ifndef CAMRILL_H
+#define CAMRILL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// Struct sizes let a program and a library of different ages meet: start every struct from its _INIT.
+#define CAMRILL_ENGINE_CONFIG_INIT { (uint32_t)sizeof(camrill_engine_config_t), 0, NULL, NULL, NULL, NULL, NULL }
+#define CAMRILL_PUBLISHER_CONFIG_INIT \
+    { (uint32_t)sizeof(camrill_publisher_config_t), 0, 0, 0, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL }
+#define CAMRILL_FRAME_INIT { (uint32_t)sizeof(camrill_frame_t), 0, 0, 0, NULL, 0 }
+
+
+// Major version: what is built against one doesn't run with another.
+#define CAMRILL_VERSION_MAJOR 0
+
+// Minor version: grows with what is added.
+#define CAMRILL_VERSION_MINOR 1
+
+// Patch version.
+#define CAMRILL_VERSION_PATCH 0
+
+// The version that this header belongs to, as camrill_version() answers it:
+// major * 65536 + minor * 256 + patch.
+#define CAMRILL_VERSION (((CAMRILL_VERSION_MAJOR << 16) | (CAMRILL_VERSION_MINOR << 8)) | CAMRILL_VERSION_PATCH)
+
+// Success. Positive answers are counts.
+#define CAMRILL_OK 0
+
+// An argument is NULL, out of its range, or not what the function takes.
+#define CAMRILL_EINVAL -1
+
+// A configuration's syntax, a directive or a value is wrong.
+#define CAMRILL_ECONFIG -2
+
+// There is no such thing: an id that has ended, an unknown path.
+#define CAMRILL_ENOENT -3
+
+// The frame is not what its codec says it is.
+#define CAMRILL_EFRAME -4
+
+// The call is not allowed in this state, or another thread is in the engine.
+#define CAMRILL_ESTATE -100
+
+// The call is not allowed from inside a callback.
+#define CAMRILL_EREENTRANT -101
+
+// The call is not allowed in a child after fork().
+#define CAMRILL_EFORKED -102
+
+// The name is being published by somebody else.
+#define CAMRILL_EBUSY -103
+
+// A socket or file call failed; camrill_engine_last_error() says which and why.
+#define CAMRILL_EIO -200
+
+// The address to listen at is in use, not allowed, or not one of this machine's.
+#define CAMRILL_EADDRESS -201
+
+// A peer broke its protocol.
+#define CAMRILL_EPROTOCOL -300
+
+// Not now: a bounded queue is full.
+#define CAMRILL_EAGAIN -400
+
+// A limit is reached.
+#define CAMRILL_ELIMIT -401
+
+// Out of memory.
+#define CAMRILL_ENOMEM -402
+
+// The buffer given is too small; nothing was written.
+#define CAMRILL_EBUFFER -403
+
+// A defect of the library was caught; from now on the engine answers nothing else.
+#define CAMRILL_EPANIC -600
+
+// Log level: what stops something from working.
+#define CAMRILL_LOG_ERROR 1
+
+// Log level: what somebody should look at: a refused client, a broken file.
+#define CAMRILL_LOG_WARN 2
+
+// Log level: who comes, publishes, plays and goes, and why.
+#define CAMRILL_LOG_INFO 3
+
+// Log level: more than that.
+#define CAMRILL_LOG_DEBUG 4
+
+// Log level: everything.
+#define CAMRILL_LOG_TRACE 5
+
+// A client has connected to an application.
+#define CAMRILL_EVENT_CONNECTED 1
+
+// A client that had connected is gone; `reason` says why.
+#define CAMRILL_EVENT_CLOSED 2
+
+// A stream is being published; `client` is 0 where this process publishes it.
+#define CAMRILL_EVENT_PUBLISHED 3
+
+// A stream is no longer published. Its players stay and wait.
+#define CAMRILL_EVENT_UNPUBLISHED 4
+
+// A client plays a stream, or waits for its publisher.
+#define CAMRILL_EVENT_PLAY 5
+
+// A client no longer plays.
+#define CAMRILL_EVENT_STOP 6
+
+// A client asks to connect to an application.
+#define CAMRILL_ACTION_CONNECT 1
+
+// A client asks to publish a stream.
+#define CAMRILL_ACTION_PUBLISH 2
+
+// A client asks to play a stream.
+#define CAMRILL_ACTION_PLAY 3
+
+// The client may.
+#define CAMRILL_ALLOW 1
+
+// The client may not; it is told so and closed.
+#define CAMRILL_DENY 2
+
+// The answer comes later, with camrill_auth_reply(). The client waits, the others don't.
+#define CAMRILL_PENDING 3
+
+// A client that has connected and neither publishes nor plays.
+#define CAMRILL_CLIENT_IDLE 0
+
+// A client that publishes.
+#define CAMRILL_CLIENT_PUBLISHING 1
+
+// A client that plays.
+#define CAMRILL_CLIENT_PLAYING 2
+
+// No codec: the stream has no such track.
+#define CAMRILL_CODEC_NONE 0
+
+// H.264: access units in Annex B, with start codes of 3 or 4 bytes; SPS and PPS in-band.
+#define CAMRILL_CODEC_H264 1
+
+// AAC: frames behind ADTS headers, or raw ones where the publisher was given an AudioSpecificConfig.
+#define CAMRILL_CODEC_AAC 2
+
+// A codec that the library relays without knowing it by a number of its own.
+#define CAMRILL_CODEC_OTHER 255
+
+// Bytes of each name in an output struct, with the final NUL. Longer names are refused at the door.
+#define CAMRILL_NAME_MAX 256
+
+// Bytes of an address in an output struct ("[2001:db8::1]:1935"), with the final NUL.
+#define CAMRILL_ADDRESS_MAX 64
+
+// An engine. Made by camrill_engine_new(), freed by camrill_engine_free().
+typedef struct camrill_engine_t camrill_engine_t;
+
+// A stream that this process publishes. Made by camrill_publisher_new(), freed by
+// camrill_publisher_free().
+typedef struct camrill_publisher_t camrill_publisher_t;
+
+// Names a client, a stream or a ticket. Never 0. When its owner ends, the id is stale: calls with it
+// answer CAMRILL_ENOENT, also when its place has been taken by another.
+typedef uint32_t camrill_id_t;
+
+// What happened. All strings are UTF-8, never NULL, and valid only during the callback.
+typedef struct camrill_event_t {
+    // Bytes of this struct as the library knows it.
+    uint32_t struct_size;
+    // CAMRILL_EVENT_…
+    int32_t type;
+    // The client, 0 if none.
+    camrill_id_t client;
+    // The stream, 0 if none.
+    camrill_id_t stream;
+    // The vhost that serves it.
+    const char *vhost;
+    // The application.
+    const char *app;
+    // The stream's name, empty if none.
+    const char *name;
+    // The URL's parameters without '?', such as "token=…".
+    const char *param;
+    // The client's address and port, empty if none.
+    const char *address;
+    // Why, for CAMRILL_EVENT_CLOSED; else empty.
+    const char *reason;
+} camrill_event_t;
+
+// What a client asks for. All strings are UTF-8, never NULL, and valid only during the callback.
+typedef struct camrill_admission_t {
+    // Bytes of this struct as the library knows it.
+    uint32_t struct_size;
+    // CAMRILL_ACTION_…
+    int32_t action;
+    // Names the question, for camrill_auth_reply().
+    camrill_id_t ticket;
+    // The client.
+    camrill_id_t client;
+    // The vhost that serves it.
+    const char *vhost;
+    // The application.
+    const char *app;
+    // The stream's name; empty for CAMRILL_ACTION_CONNECT.
+    const char *name;
+    // The URL's parameters without '?'.
+    const char *param;
+    // The client's address and port.
+    const char *address;
+    // The URL that the client connected to, as it sent it.
+    const char *tc_url;
+    // The page that the client's player stands on, as it sent it.
+    const char *page_url;
+} camrill_admission_t;
+
+// How an engine is made. Start from CAMRILL_ENGINE_CONFIG_INIT: all zero means the defaults.
+typedef struct camrill_engine_config_t {
+    // sizeof(camrill_engine_config_t).
+    uint32_t struct_size;
+    // The lines that on_log gets, up to this level: CAMRILL_LOG_…; 0 means CAMRILL_LOG_INFO.
+    int32_t log_level;
+    // Given to every callback.
+    void *user;
+    // Called last and exactly once, when the engine has been freed; may be NULL.
+    void (*user_free)(void *user);
+    // Gets log lines, each with the client that it concerns (0 if none). `line` is UTF-8 and valid only
+    // during the call. Runs inside any call on the engine. NULL: nothing is logged.
+    void (*on_log)(void *user, int32_t level, camrill_id_t client, const char *line);
+    // Gets events. Runs inside camrill_engine_poll() and camrill_engine_run(). May be NULL.
+    void (*on_event)(void *user, const struct camrill_event_t *event);
+    // Is asked before a client connects, publishes or plays; answers CAMRILL_ALLOW, CAMRILL_DENY or
+    // CAMRILL_PENDING. Runs inside camrill_engine_poll() and camrill_engine_run(). NULL: all may.
+    int32_t (*on_admission)(void *user, const struct camrill_admission_t *request);
+} camrill_engine_config_t;
+
+// What an engine has done and holds. Set struct_size before the call.
+typedef struct camrill_stats_t {
+    // sizeof(camrill_stats_t).
+    uint32_t struct_size;
+    // Connections now.
+    uint32_t connections;
+    // Streams now, published or waited for.
+    uint32_t streams;
+    // Streams that are published now.
+    uint32_t publishers;
+    // Players now.
+    uint32_t players;
+    // 0.
+    uint32_t reserved;
+    // Connections taken since the engine was made.
+    uint64_t accepted;
+    // Connections refused since then: max_connections was reached.
+    uint64_t refused;
+    // Bytes received from all connections since then.
+    uint64_t received_bytes;
+    // Bytes sent to all connections since then.
+    uint64_t sent_bytes;
+    // Bytes of frames and of their wire images held now.
+    uint64_t media_bytes;
+    // Microseconds since the engine was made.
+    uint64_t uptime_us;
+} camrill_stats_t;
+
+// One stream. Set struct_size before the call.
+typedef struct camrill_stream_info_t {
+    // sizeof(camrill_stream_info_t).
+    uint32_t struct_size;
+    // The stream.
+    camrill_id_t id;
+    // 1 while somebody publishes it, else 0.
+    int32_t published;
+    // The client that publishes it; 0 if none, or this process.
+    camrill_id_t publisher;
+    // Players now.
+    uint32_t players;
+    // CAMRILL_CODEC_… of its video track.
+    int32_t video_codec;
+    // Pixels, 0 while unknown.
+    uint32_t width;
+    // Pixels, 0 while unknown.
+    uint32_t height;
+    // CAMRILL_CODEC_… of its audio track.
+    int32_t audio_codec;
+    // Hz, 0 while unknown.
+    uint32_t sample_rate;
+    // Audio channels, 0 while unknown.
+    uint32_t channels;
+    // 0.
+    uint32_t reserved;
+    // Video frames that came in.
+    uint64_t video_frames;
+    // Audio frames that came in.
+    uint64_t audio_frames;
+    // Frames that were not taken: video before the first keyframe, repeated headers.
+    uint64_t dropped_frames;
+    // Bytes of frames that came in.
+    uint64_t received_bytes;
+    // Bytes of frames and wire images held now.
+    uint64_t held_bytes;
+    // Microseconds since the publish that is going on began.
+    uint64_t live_us;
+    // The vhost that serves it.
+    char vhost[CAMRILL_NAME_MAX];
+    // The application.
+    char app[CAMRILL_NAME_MAX];
+    // The stream's name.
+    char name[CAMRILL_NAME_MAX];
+} camrill_stream_info_t;
+
+// One client. Set struct_size before the call.
+typedef struct camrill_client_info_t {
+    // sizeof(camrill_client_info_t).
+    uint32_t struct_size;
+    // The client.
+    camrill_id_t id;
+    // CAMRILL_CLIENT_…
+    int32_t doing;
+    // The stream that it publishes or plays, 0 if none.
+    camrill_id_t stream;
+    // How often it fell behind and was taken to a newer keyframe.
+    uint32_t skips;
+    // 0.
+    uint32_t reserved;
+    // Bytes received from it.
+    uint64_t received_bytes;
+    // Bytes sent to it.
+    uint64_t sent_bytes;
+    // Microseconds since it came.
+    uint64_t alive_us;
+    // Its address and port.
+    char address[CAMRILL_ADDRESS_MAX];
+    // The vhost that serves it.
+    char vhost[CAMRILL_NAME_MAX];
+    // The application.
+    char app[CAMRILL_NAME_MAX];
+    // The stream's name, empty if none.
+    char name[CAMRILL_NAME_MAX];
+} camrill_client_info_t;
+
+// How a publisher is made. Start from CAMRILL_PUBLISHER_CONFIG_INIT. Strings and buffers are copied.
+typedef struct camrill_publisher_config_t {
+    // sizeof(camrill_publisher_config_t).
+    uint32_t struct_size;
+    // CAMRILL_CODEC_H264, or CAMRILL_CODEC_NONE for audio alone.
+    int32_t video_codec;
+    // CAMRILL_CODEC_AAC, or CAMRILL_CODEC_NONE for video alone.
+    int32_t audio_codec;
+    // Bytes of frames that may wait for the loop; 0 means 4 MiB. At least 64 KiB.
+    uint32_t queue_bytes;
+    // The vhost; NULL or "" means the default one.
+    const char *vhost;
+    // The application, such as "live".
+    const char *app;
+    // The stream's name, such as "camera".
+    const char *name;
+    // The AudioSpecificConfig of raw AAC (ISO 14496-3, 1.6.2.1). NULL: AAC comes with ADTS headers.
+    const uint8_t *audio_config;
+    // Bytes of it.
+    size_t audio_config_size;
+    // Given to the callbacks.
+    void *user;
+    // Called last and exactly once, inside poll or camrill_engine_free(); may be NULL.
+    void (*user_free)(void *user);
+    // The encoder should make a keyframe: frames were dropped, or a viewer waits for one. Runs inside
+    // camrill_engine_poll() and camrill_engine_run(), on the loop's thread. May be NULL.
+    void (*need_keyframe)(void *user);
+} camrill_publisher_config_t;
+
+// One frame from an encoder. Start from CAMRILL_FRAME_INIT. The data stays the caller's: it is copied.
+typedef struct camrill_frame_t {
+    // sizeof(camrill_frame_t).
+    uint32_t struct_size;
+    // CAMRILL_CODEC_H264: one whole access unit. CAMRILL_CODEC_AAC: one frame, or several with ADTS.
+    int32_t codec;
+    // When it is shown, in µs on any clock that both tracks share.
+    int64_t pts_us;
+    // When it is decoded, in µs on the same clock; equal to pts_us where there are no B-frames. Must not
+    // go back within a track.
+    int64_t dts_us;
+    // The bytes.
+    const uint8_t *data;
+    // How many, up to 8 MiB.
+    size_t size;
+} camrill_frame_t;
+
+// What a publisher has done. Set struct_size before the call.
+typedef struct camrill_publisher_stats_t {
+    // sizeof(camrill_publisher_stats_t).
+    uint32_t struct_size;
+    // Frames that were queued. Wraps.
+    uint32_t written;
+    // Frames that were dropped since the queue was full. Wraps.
+    uint32_t dropped;
+    // Bytes that wait for the loop now.
+    uint32_t queued_bytes;
+} camrill_publisher_stats_t;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// The version of the library that is linked: major * 65536 + minor * 256 + patch, as CAMRILL_VERSION
+// is of the header. [any thread]
+uint32_t camrill_version(void);
+
+// What an error number means, in a few English words; never NULL. What exactly went wrong is in
+// camrill_engine_last_error(). [any thread]
+const char *camrill_strerror(int32_t error);
+
+// Makes an engine and writes it to `out`. It serves nothing until it is configured and
+// camrill_config_apply() is called. `config` may be NULL: all defaults, no callbacks. On failure
+// `user_free` is not called, and camrill_engine_last_error(NULL, …) has the sentence. [any thread]
+//
+// Everything else on the engine is to be called from one thread at a time, and while a poll or run is
+// going on only from its callbacks, unless a function is marked [any thread].
+int32_t camrill_engine_new(const struct camrill_engine_config_t *config,
+                           struct camrill_engine_t **out);
+
+// Frees an engine: every connection is closed and every callback's `user_free` runs. NULL is allowed.
+// Inside a callback it is legal and done when the poll or run that is going on returns; nothing may be
+// called on the engine after it. Publishers of it stay valid, and their writes answer CAMRILL_ESTATE.
+void camrill_engine_free(struct camrill_engine_t *engine);
+
+// The descriptor to wait for in the host's own loop: when it is readable, or when
+// camrill_engine_timeout_ms() has passed, call camrill_engine_poll(engine, 0). It stays the engine's
+// and stays the same; don't read, write or close it.
+int32_t camrill_engine_fd(const struct camrill_engine_t *engine);
+
+// How long the host's own loop may wait before the next camrill_engine_poll(), in milliseconds, rounded
+// up; 2147483647 (INT32_MAX) where nothing but the descriptor matters. Ask again after each poll.
+int32_t camrill_engine_timeout_ms(const struct camrill_engine_t *engine);
+
+// One turn of the loop: waits up to `timeout_ms` (0: not at all, negative: without end) for something to
+// do, does it, and runs the callbacks. Answers how many events it handed out. CAMRILL_EREENTRANT from
+// inside a callback. After camrill_engine_stop() it returns at once, once.
+int32_t camrill_engine_poll(struct camrill_engine_t *engine,
+                            int32_t timeout_ms);
+
+// Runs the loop on the calling thread until camrill_engine_stop(), then answers 0. A stop that came
+// before it counts.
+int32_t camrill_engine_run(struct camrill_engine_t *engine);
+
+// Makes camrill_engine_run() return soon. Safe in a signal handler's thread, not in the handler itself.
+// [any thread]
+int32_t camrill_engine_stop(const struct camrill_engine_t *engine);
+
+// Ends the wait of the poll or run that is going on, or of the next one. [any thread]
+int32_t camrill_engine_wake(const struct camrill_engine_t *engine);
+
+// Has the loop's thread run `fn(user)` after its current or next turn; from there everything may be
+// called but poll and run. Calls run in order. CAMRILL_EAGAIN while 1024 are waiting. A call that has
+// not run when the engine is freed never runs. [any thread]
+int32_t camrill_engine_call(const struct camrill_engine_t *engine,
+                            void (*fn)(void *user),
+                            void *user);
+
+// Writes the sentence of the last error on this engine (what was wrong, where, what was expected) and a
+// NUL to `buffer`, cut to `size` bytes; answers its whole length. With NULL for the engine: of the last
+// call on this thread that had none, such as camrill_engine_new().
+size_t camrill_engine_last_error(const struct camrill_engine_t *engine,
+                                 char *buffer,
+                                 size_t size);
+
+// Loads a file in SRS's syntax and what it includes, in place of what was loaded or set before.
+// It holds from camrill_config_apply() on. CAMRILL_ECONFIG with "file:line: directive: what was
+// expected" as the last error; CAMRILL_ENOENT or CAMRILL_EIO if it can't be read: then what stood
+// before still stands. Directives of SRS that the library has not are logged as warnings.
+int32_t camrill_config_load_file(struct camrill_engine_t *engine, const char *path);
+
+// The same from a string; `name` stands for the file in messages. It can't include files.
+int32_t camrill_config_load_text(struct camrill_engine_t *engine,
+                                 const char *name,
+                                 const char *content);
+
+// Takes this process's environment variables that begin with SRS_ (SRS_LISTEN=1935). They stand above
+// the file and camrill_config_set(), the vhost ones for every vhost. Nothing else ever reads the
+// environment.
+int32_t camrill_config_load_env(struct camrill_engine_t *engine);
+
+// Sets one directive: camrill_config_set(e, "listen", "1935"),
+// camrill_config_set(e, "vhost/cam.example.com/play/gop_cache", "off"). Blocks on the way are made.
+// It holds from camrill_config_apply() on. CAMRILL_ENOENT for a path that isn't one, CAMRILL_ECONFIG
+// for a value that doesn't fit.
+int32_t camrill_config_set(struct camrill_engine_t *engine,
+                           const char *path,
+                           const char *value);
+
+// Writes the value that a directive has, by environment, file, camrill_config_set() or default, and a
+// NUL to `buffer`; answers its length without the NUL. With size 0 nothing is written. CAMRILL_ENOENT
+// for a path that isn't one, CAMRILL_EBUFFER if it doesn't fit.
+int32_t camrill_config_get(const struct camrill_engine_t *engine,
+                           const char *path,
+                           char *buffer,
+                           size_t size);
+
+// Writes the whole configuration as it stands, in the file's syntax, and a NUL to `buffer`; answers and
+// fails as camrill_config_get() does.
+int32_t camrill_config_print(const struct camrill_engine_t *engine,
+                             char *buffer,
+                             size_t size);
+
+// Looks whether the configuration as it stands could be applied, without listening or changing
+// anything. CAMRILL_ECONFIG with the sentence as the last error.
+int32_t camrill_config_check(struct camrill_engine_t *engine);
+
+// Takes the configuration as it stands: the first time this starts serving, later it is a reload, which
+// leaves connections and streams as they are. All of it holds afterwards, or nothing has changed:
+// CAMRILL_ECONFIG, CAMRILL_EADDRESS.
+int32_t camrill_config_apply(struct camrill_engine_t *engine);
+
+// The port that a protocol is served at, with the real number where the configuration says 0: the first
+// one if there are several. `protocol` is "rtmp". CAMRILL_ENOENT if it isn't served.
+int32_t camrill_engine_port(const struct camrill_engine_t *engine,
+                            const char *protocol);
+
+// Answers a question that on_admission left CAMRILL_PENDING, or answers it from inside the callback with
+// a reason. `verdict` is CAMRILL_ALLOW or CAMRILL_DENY; `why` is what a refused client is told, NULL for
+// a general sentence. CAMRILL_ENOENT if it is answered, or its client is gone.
+int32_t camrill_auth_reply(struct camrill_engine_t *engine,
+                           camrill_id_t ticket,
+                           int32_t verdict,
+                           const char *why);
+
+// Closes a client's connection, at the latest with the next turn. CAMRILL_ENOENT if it is gone.
+int32_t camrill_client_kick(struct camrill_engine_t *engine, camrill_id_t client);
+
+// Writes what the engine has done and holds.
+int32_t camrill_stats(const struct camrill_engine_t *engine, struct camrill_stats_t *out);
+
+// Writes the ids of up to `max` streams to `ids` and answers how many there are in all, which may be
+// more. With max 0 `ids` may be NULL.
+int32_t camrill_streams(const struct camrill_engine_t *engine,
+                        camrill_id_t *ids,
+                        size_t max);
+
+// The same for clients that have connected.
+int32_t camrill_clients(const struct camrill_engine_t *engine, camrill_id_t *ids, size_t max);
+
+// Writes what there is to say of a stream. CAMRILL_ENOENT if it is gone.
+int32_t camrill_stream_info(const struct camrill_engine_t *engine,
+                            camrill_id_t stream,
+                            struct camrill_stream_info_t *out);
+
+// Writes what there is to say of a client. CAMRILL_ENOENT if it is gone.
+int32_t camrill_client_info(const struct camrill_engine_t *engine,
+                            camrill_id_t client,
+                            struct camrill_client_info_t *out);
+
+// Publishes a stream of this process's own and writes the publisher to `out`. It is published at once;
+// frames come with camrill_publisher_write(). CAMRILL_EBUSY if the name is being published and the
+// vhost's on_conflict is refuse. `user_free` is not called on failure. Called on the loop's thread.
+int32_t camrill_publisher_new(struct camrill_engine_t *engine,
+                              const struct camrill_publisher_config_t *config,
+                              struct camrill_publisher_t **out);
+
+// Queues one frame for the loop and returns at once; the data is copied. When the queue is full the
+// frame is dropped, and video up to the next keyframe with it: CAMRILL_EAGAIN, need_keyframe is called,
+// and the loss is counted. CAMRILL_EFRAME if it is not what its codec says. CAMRILL_ESTATE if the stream
+// is no longer this publisher's: the engine is freed, or another publisher took its place.
+// One thread at a time per publisher, any one.
+int32_t camrill_publisher_write(struct camrill_publisher_t *publisher,
+                                const struct camrill_frame_t *frame);
+
+// Writes what the publisher has done. On the thread that writes frames, or while none does.
+int32_t camrill_publisher_stats(const struct camrill_publisher_t *publisher,
+                                struct camrill_publisher_stats_t *out);
+
+// Ends a publisher: what is queued still goes out, then the stream is published no longer and
+// `user_free` runs on the loop's thread. NULL is allowed. Not while a write is going on; before or after
+// camrill_engine_free(). [any thread]
+void camrill_publisher_free(struct camrill_publisher_t *publisher);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* CAMRILL_H */
