@@ -6,7 +6,7 @@ use log::{info, warn};
 
 use super::conn::{Conn, Flushed, Pending, Playing, Wish};
 use super::timers::{Alarm, Timers};
-use super::{Action, Admission, Engine, Event, READ_BUDGET, Subject};
+use super::{Action, Admission, Engine, Event, READ_BUDGET, Subject, sys};
 use crate::error::{Code, Error, Result};
 use crate::hub::{Name, Refused, Source};
 use crate::rtmp::server::{
@@ -65,6 +65,9 @@ impl Engine {
                 Ok(None) => conn.readable = false,
                 Ok(Some(0)) => self.doom(id, "closed by the peer"),
                 Ok(Some(n)) => {
+                    if conn.play.is_none() && conn.publishes.is_empty() {
+                        sys::acknowledge(&conn.socket);
+                    }
                     self.feed(now, id, buffer.get(..n).unwrap_or_default());
                     budget = budget.saturating_sub(n);
                     if budget == 0 {
@@ -368,7 +371,7 @@ impl Engine {
         let (_, stream) = conn.publishes.swap_remove(at);
         let Some(name) = self.hub.stream(stream).map(|s| s.name().clone()) else { return };
         if self.hub.unpublish(stream, Source::Client(id, message_stream)) {
-            info!(id = id; "publishes {name} no longer");
+            info!(id = id; "stopped publishing {name}");
             let event = Event::Unpublished(self.subject(id, stream, &name, ""));
             self.tell(event);
         }
@@ -381,7 +384,7 @@ impl Engine {
         let name = stream.name().clone();
         self.hub.stop(now, playing.stream, id);
         self.watch_idle(playing.stream);
-        info!(id = id; "plays {name} no longer");
+        info!(id = id; "stopped playing {name}");
         let event = Event::Stop(self.subject(id, playing.stream, &name, ""));
         self.tell(event);
     }

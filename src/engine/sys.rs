@@ -27,6 +27,13 @@ pub(super) fn prepare(socket: &TcpStream) -> io::Result<()> {
     SockRef::from(socket).set_tcp_keepalive(&keepalive)
 }
 
+/// Acknowledges what has come at once. Clients whose own Nagle waits for that between the small commands
+/// of a connection's start are 40 ms faster for each of them. The kernel forgets it: said after each read.
+pub(super) fn acknowledge(socket: &TcpStream) {
+    // A failure costs that latency, nothing else.
+    let _ = SockRef::from(socket).set_tcp_quickack(true);
+}
+
 /// Whether `accept` failed because this process or machine has no more descriptors or memory: it can be
 /// tried again later. Otherwise the failure is of that one connection.
 pub(super) fn is_exhausted(error: &io::Error) -> bool {
