@@ -53,6 +53,9 @@ impl Correction {
 pub struct Jitter {
     /// The last timestamp in and what it became.
     last: Option<(i64, i64)>,
+    /// The latest timestamp out: of the track that is ahead. After a jump time goes on from there, so
+    /// that neither track goes back.
+    latest: i64,
 }
 
 impl Jitter {
@@ -75,10 +78,13 @@ impl Jitter {
             }
             (Correction::Full { jump_us }, Some((last_in, last_out))) => {
                 let delta = dts.saturating_sub(last_in);
-                let delta = if (-jump_us..=jump_us).contains(&delta) { delta } else { FRAME_US };
-                last_out.saturating_add(delta).max(0)
+                match (-jump_us..=jump_us).contains(&delta) {
+                    true => last_out.saturating_add(delta).max(0),
+                    false => self.latest.saturating_add(FRAME_US),
+                }
             }
         };
+        self.latest = self.latest.max(out);
         self.last = Some((dts, out));
         out
     }
@@ -109,11 +115,11 @@ mod tests {
         assert_eq!(at(40), 40);
         assert_eq!(at(80), 80);
         assert_eq!(at(70), 70); // audio and video interleave
-        assert_eq!(at(86_400_000), 80); // a day's jump
-        assert_eq!(at(86_400_040), 120);
-        assert_eq!(at(0), 130); // and back
-        assert_eq!(at(250), 380);
-        assert_eq!(at(501), 390);
+        assert_eq!(at(86_400_000), 90); // a day's jump, from the track that is ahead
+        assert_eq!(at(86_400_040), 130);
+        assert_eq!(at(0), 140); // and back
+        assert_eq!(at(250), 390);
+        assert_eq!(at(501), 400);
     }
 
     #[test]
