@@ -11,8 +11,14 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// One gathered send. `MSG_NOSIGNAL`: SIGPIPE must never reach the host.
 pub(super) fn send(socket: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    let socket = SockRef::from(socket);
     loop {
-        match SockRef::from(socket).send_vectored_with_flags(pieces, libc::MSG_NOSIGNAL) {
+        let result = match pieces {
+            // The usual case, and the cheaper call: a player that is up to date gets one frame.
+            [piece] => socket.send_with_flags(piece, libc::MSG_NOSIGNAL),
+            _ => socket.send_vectored_with_flags(pieces, libc::MSG_NOSIGNAL),
+        };
+        match result {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
         }
