@@ -15,7 +15,10 @@ use crate::media::Codec;
 /// # Safety
 /// `engine` as for camrill_engine_free(); `protocol` ends in NUL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn camrill_engine_port(engine: *const camrill_engine_t, protocol: *const c_char) -> i32 {
+pub unsafe extern "C" fn camrill_engine_port(
+    engine: *const camrill_engine_t,
+    protocol: *const c_char,
+) -> i32 {
     // SAFETY: the caller's contract.
     unsafe {
         call(engine, |handle| {
@@ -49,7 +52,8 @@ pub unsafe extern "C" fn camrill_auth_reply(
                 CAMRILL_ALLOW => Ok(()),
                 CAMRILL_DENY => Err(why),
                 other => {
-                    let message = format!("verdict is {other}; CAMRILL_ALLOW (1) or CAMRILL_DENY (2) expected");
+                    let message =
+                        format!("verdict is {other}; CAMRILL_ALLOW (1) or CAMRILL_DENY (2) expected");
                     return Err(Error::new(Code::InvalidArgument, message));
                 }
             };
@@ -111,7 +115,8 @@ pub unsafe extern "C" fn camrill_streams(
     // SAFETY: the caller's contract.
     unsafe {
         call(engine, |handle| {
-            let all = handle.with(|engine| Ok(engine.streams().into_iter().map(|s| s.id).collect::<Vec<_>>()))?;
+            let all =
+                handle.with(|engine| Ok(engine.streams().into_iter().map(|s| s.id).collect::<Vec<_>>()))?;
             put_ids(&all, ids, max)
         })
     }
@@ -130,7 +135,8 @@ pub unsafe extern "C" fn camrill_clients(
     // SAFETY: the caller's contract.
     unsafe {
         call(engine, |handle| {
-            let all = handle.with(|engine| Ok(engine.clients().into_iter().map(|c| c.id).collect::<Vec<_>>()))?;
+            let all =
+                handle.with(|engine| Ok(engine.clients().into_iter().map(|c| c.id).collect::<Vec<_>>()))?;
             put_ids(&all, ids, max)
         })
     }

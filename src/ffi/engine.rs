@@ -65,13 +65,16 @@ pub unsafe extern "C" fn camrill_engine_new(
         if out.is_null() {
             return Err(Error::new(Code::InvalidArgument, "out is NULL"));
         }
-        let (mut level, mut callbacks) = (0, Callbacks {
-            user: ptr::null_mut(),
-            user_free: None,
-            on_log: None,
-            on_event: None,
-            on_admission: None,
-        });
+        let (mut level, mut callbacks) = (
+            0,
+            Callbacks {
+                user: ptr::null_mut(),
+                user_free: None,
+                on_log: None,
+                on_event: None,
+                on_admission: None,
+            },
+        );
         if !config.is_null() {
             // SAFETY: the caller's contract.
             let config = unsafe { convert::read(config) }?;
@@ -85,7 +88,8 @@ pub unsafe extern "C" fn camrill_engine_new(
             };
         }
         let wrong = || {
-            let message = format!("log_level is {level}; 0 or CAMRILL_LOG_ERROR (1) to CAMRILL_LOG_TRACE (5) expected");
+            let message =
+                format!("log_level is {level}; 0 or CAMRILL_LOG_ERROR (1) to CAMRILL_LOG_TRACE (5) expected");
             Error::new(Code::InvalidArgument, message)
         };
         let filter = logger::filter(level).ok_or_else(wrong)?;

@@ -124,7 +124,8 @@ impl camrill_engine_t {
             // Poisoned by a panic that was caught: `poisoned` says so already.
             Err(TryLockError::Poisoned(engine)) => Ok(engine.into_inner()),
             Err(TryLockError::WouldBlock) => {
-                let message = "another thread is in this engine; only functions marked [any thread] may be called";
+                let message =
+                    "another thread is in this engine; only functions marked [any thread] may be called";
                 Err(Error::new(Code::State, message))
             }
         }

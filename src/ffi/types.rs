@@ -181,7 +181,9 @@ pub struct camrill_engine_config_t {
     pub user_free: Option<unsafe extern "C" fn(user: *mut c_void)>,
     /// Gets log lines, each with the client that it concerns (0 if none). `line` is UTF-8 and valid only
     /// during the call. Runs inside any call on the engine. NULL: nothing is logged.
-    pub on_log: Option<unsafe extern "C" fn(user: *mut c_void, level: i32, client: camrill_id_t, line: *const c_char)>,
+    pub on_log: Option<
+        unsafe extern "C" fn(user: *mut c_void, level: i32, client: camrill_id_t, line: *const c_char),
+    >,
     /// Gets events. Runs inside camrill_engine_poll() and camrill_engine_run(). May be NULL.
     pub on_event: Option<unsafe extern "C" fn(user: *mut c_void, event: *const camrill_event_t)>,
     /// Is asked before a client connects, publishes or plays; answers CAMRILL_ALLOW, CAMRILL_DENY or
