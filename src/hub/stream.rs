@@ -129,6 +129,9 @@ impl Stream {
     pub fn configure(&mut self, settings: &Arc<Vhost>) {
         self.settings = settings.clone();
         self.ring.set_limits(limits(settings));
+        if !settings.play.mix_correct {
+            self.unmix();
+        }
     }
 
     /// Adds a frame with the publisher's own timestamps. `true` if there is something for players.
@@ -410,5 +413,16 @@ mod tests {
         stream.end();
         assert_eq!(payloads(stream.ring()).last(), Some(&&b"A"[..]));
         assert_eq!(stream.totals().dropped, 1);
+    }
+
+    #[test]
+    fn what_waits_to_be_put_in_order_goes_out_when_that_is_turned_off() {
+        let (mut hub, id, _player) = live(&vhost(|play| play.mix_correct = true));
+        let stream = hub.stream_mut(id).unwrap();
+        stream.write(Time::ZERO, video(Role::Key, 0, b"1"));
+        assert!(stream.ring().is_empty());
+        stream.configure(&vhost(|_| {}));
+        stream.write(Time::ZERO, video(Role::Delta, 40, b"2"));
+        assert_eq!(payloads(stream.ring()), [b"1", b"2"]);
     }
 }
