@@ -366,7 +366,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Config, Settings};
-    use crate::hub::Hub;
+    use crate::hub::{Hub, Step};
     use crate::media::Codec;
 
     /// A hub with one stream that is being published, its id, and a player of it.
@@ -424,5 +424,25 @@ mod tests {
         stream.configure(&vhost(|_| {}));
         stream.write(Time::ZERO, video(Role::Delta, 40, b"2"));
         assert_eq!(payloads(stream.ring()), [b"1", b"2"]);
+    }
+
+    #[test]
+    fn nobody_is_sent_the_first_gop_twice() {
+        let (mut hub, id, mut player) = live(&vhost(|_| {}));
+        let stream = hub.stream_mut(id).unwrap();
+        stream.write(Time::ZERO, video(Role::Key, 0, b"k"));
+        for i in 1..10 {
+            stream.write(Time::ZERO, video(Role::Delta, i * 40, b"d"));
+        }
+        let mut next = || match player.step(stream.ring(), 100_000) {
+            Step::Frame(seq, _) => {
+                player.taken();
+                Some(seq)
+            }
+            _ => None,
+        };
+        let given: Vec<_> = std::iter::repeat_with(&mut next).take(20).flatten().collect();
+        assert_eq!(given, Vec::from_iter(0..10));
+        assert_eq!(player.skips(), 0);
     }
 }
