@@ -247,7 +247,7 @@ impl Engine {
 
     fn grant(&mut self, now: Time, id: u32, wish: Wish) {
         match wish {
-            Wish::Connect(request) => self.grant_connect(id, &request),
+            Wish::Connect(request) => self.grant_connect(now, id, &request),
             Wish::Publish(request) => self.grant_publish(now, id, &request),
             Wish::Play(request) => self.grant_play(now, id, &request),
         }
@@ -259,17 +259,18 @@ impl Engine {
         }
     }
 
-    fn grant_connect(&mut self, id: u32, request: &ConnectRequest) {
+    fn grant_connect(&mut self, now: Time, id: u32, request: &ConnectRequest) {
         let Some(vhost) = self.settings.vhost(&request.name.vhost).cloned() else {
             self.refuse(id, "the vhost is no longer served");
             return;
         };
         let Some(conn) = self.conns.find_mut(id) else { return };
-        conn.session.accept_connect(&ConnectOptions {
+        let options = ConnectOptions {
             chunk_size: vhost.chunk_size,
             in_ack_size: vhost.in_ack_size,
             out_ack_size: vhost.out_ack_size,
-        });
+        };
+        conn.session.accept_connect(now, &options);
         if !vhost.tcp_nodelay {
             // A failure costs latency, nothing else.
             let _ = conn.socket.set_nodelay(false);

@@ -218,7 +218,7 @@ enum State {
 /// The host's word is awaited.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Waiting {
-    Connect { transaction: f64 },
+    Connect { transaction: f64, since: Time },
     Publish { stream: u32 },
     Play { stream: u32, reset: bool },
 }
@@ -251,7 +251,7 @@ impl Session {
     /// `timeout` is how long the peer may take to publish or play.
     pub fn new(now: Time, entropy: u64, timeout: Duration) -> Self {
         let mut reader = ChunkReader::new();
-        reader.set_message_limit(limits::RTMP_MESSAGE_BYTES_BEFORE_CONNECT);
+        reader.set_message_limit(limits::RTMP_MESSAGE_BYTES_BEFORE_PUBLISH);
         Self {
             state: State::Handshake(Box::new(ServerHandshake::new(entropy))),
             reader,
