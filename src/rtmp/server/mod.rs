@@ -7,6 +7,8 @@
 mod answers;
 mod commands;
 mod request;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::time::Duration;
