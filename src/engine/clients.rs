@@ -33,6 +33,7 @@ impl Engine {
                 self.refuse(id, why);
             }
         }
+        self.drain(now, id);
         self.queue(id);
         Ok(())
     }
@@ -146,21 +147,7 @@ impl Engine {
         loop {
             let Some(conn) = self.conns.find_mut(id).filter(|conn| !conn.dead) else { return };
             let result = conn.session.handle_input(now, &mut input);
-            while let Some(conn) = self.conns.find_mut(id) {
-                match conn.session.poll_output() {
-                    Output::Transmit(bytes) => conn.queue(bytes),
-                    Output::Event(said) => self.on_said(now, id, said),
-                    Output::Close => {
-                        conn.closing = true;
-                        break;
-                    }
-                    Output::Timeout(at) => {
-                        conn.deadline = at;
-                        arm(&mut self.timers, id, conn);
-                        break;
-                    }
-                }
-            }
+            self.drain(now, id);
             if let Err(e) = result {
                 // What the session still had to say goes out if the socket takes it at once.
                 self.flush_conn(now, id);
@@ -174,6 +161,25 @@ impl Engine {
             }
             if input.is_empty() && !conn.session.has_more() {
                 return;
+            }
+        }
+    }
+
+    /// Does what a session says, until it has no more to say.
+    fn drain(&mut self, now: Time, id: u32) {
+        while let Some(conn) = self.conns.find_mut(id) {
+            match conn.session.poll_output() {
+                Output::Transmit(bytes) => conn.queue(bytes),
+                Output::Event(said) => self.on_said(now, id, said),
+                Output::Close => {
+                    conn.closing = true;
+                    return;
+                }
+                Output::Timeout(at) => {
+                    conn.deadline = at;
+                    arm(&mut self.timers, id, conn);
+                    return;
+                }
             }
         }
     }
