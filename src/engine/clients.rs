@@ -77,6 +77,10 @@ impl Engine {
             }
         }
         self.buffer = buffer;
+        if self.conns.find(id).is_some_and(|conn| conn.hung_up && conn.session.is_waiting()) {
+            // Nothing is read until the host has answered, so the end would not be seen.
+            self.doom(id, "closed by the peer");
+        }
         self.flush_conn(now, id);
     }
 

@@ -48,6 +48,8 @@ pub(super) struct Conn {
     pub(super) pending: Option<Pending>,
     /// There is more to read than was taken.
     pub(super) readable: bool,
+    /// The peer will send no more.
+    pub(super) hung_up: bool,
     /// The session's deadline, and the earliest alarm that is set.
     pub(super) deadline: Option<Time>,
     pub(super) armed: Option<Time>,
@@ -120,6 +122,7 @@ impl Conn {
             dead: false,
             pending: None,
             readable: false,
+            hung_up: false,
             deadline: None,
             armed: None,
             queued: false,
