@@ -276,9 +276,10 @@ impl Playing {
         let (chunk_size, message_stream) = (self.chunk_size, self.message_stream);
         let (ring, mut lane) = stream.ring_and_lane(self.lane());
         while out.len() + frames.len() < room && bytes < GATHER_BYTES {
+            // A jump brings headers, which go before all frames of this send: only the first may jump.
+            let queue_us = if frames.is_empty() { queue_us } else { i64::MAX };
             match self.player.step(ring, queue_us) {
                 Step::Wait => break,
-                // Only ever before the first frame: within one call the player doesn't fall further back.
                 Step::Headers(headers, at) => {
                     let headers = relay::headers(headers, at, chunk_size, message_stream);
                     *out_bytes += headers.len();
