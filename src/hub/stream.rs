@@ -90,6 +90,7 @@ impl Stream {
         self.configure(settings);
         self.end();
         self.publisher = Some(source);
+        self.jitter.restart();
         self.publish_began = now;
         self.idle_since = now;
         self.wants_key = false;

@@ -51,14 +51,22 @@ impl Correction {
 /// the next one's start join.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Jitter {
-    /// The last timestamp in and what it became.
-    last: Option<(i64, i64)>,
+    /// The last timestamp of this publisher's.
+    last_in: Option<i64>,
+    /// The last timestamp that was given.
+    last_out: Option<i64>,
 }
 
 impl Jitter {
     /// What `dts` (µs) is on the stream's clock.
     pub fn correct(&mut self, how: Correction, dts: i64) -> i64 {
-        let out = match (how, self.last) {
+        let last = match (self.last_in, self.last_out) {
+            (Some(last_in), Some(last_out)) => Some((last_in, last_out)),
+            // What comes is counted from no clock that was there before: it follows by one step.
+            (None, Some(last_out)) => Some((dts.saturating_sub(FRAME_US), last_out)),
+            (_, None) => None,
+        };
+        let out = match (how, last) {
             (Correction::Off, _) => dts,
             (Correction::Zero, None) => 0,
             (Correction::Zero, Some((last_in, last_out))) => {
@@ -79,13 +87,18 @@ impl Jitter {
                 last_out.saturating_add(delta).max(0)
             }
         };
-        self.last = Some((dts, out));
+        (self.last_in, self.last_out) = (Some(dts), Some(out));
         out
     }
 
     /// The last corrected timestamp, in µs: what headers and scripts, which don't move the clock, get.
     pub fn now(&self) -> i64 {
-        self.last.map_or(0, |(_, out)| out)
+        self.last_out.unwrap_or(0)
+    }
+
+    /// Another publisher begins, with a clock of its own.
+    pub fn restart(&mut self) {
+        self.last_in = None;
     }
 }
 
@@ -120,6 +133,19 @@ mod tests {
     fn full_starts_a_late_publisher_at_zero() {
         assert_eq!(Jitter::default().correct(Correction::FULL, 5_000_000), 0);
         assert_eq!(Jitter::default().correct(Correction::FULL, -5), 0);
+    }
+
+    #[test]
+    fn another_publisher_goes_on_where_the_last_one_ended() {
+        for how in [Correction::FULL, Correction::Zero] {
+            let mut j = Jitter::default();
+            j.restart();
+            assert_eq!((j.correct(how, 0), j.correct(how, 100_000)), (0, 100_000));
+            j.restart();
+            assert_eq!((j.correct(how, 0), j.correct(how, 40_000)), (110_000, 150_000));
+            j.restart();
+            assert_eq!(j.correct(how, 9_000_000), 160_000);
+        }
     }
 
     #[test]
