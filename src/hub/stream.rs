@@ -19,6 +19,9 @@ const MERGE_MAX: Duration = Duration::from_millis(350);
 /// Frames that a ring holds at most, whatever their size: half a minute of audio and 60 fps video.
 const RING_FRAMES: usize = 4096;
 
+/// Formats whose images are kept beside one stream.
+const LANES: usize = 4;
+
 /// Names a format's lane; what it means is the engine's affair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LaneKey(pub u64);
@@ -190,10 +193,13 @@ impl Stream {
         }
     }
 
-    /// One more player takes this format.
+    /// One more player takes this format. Beyond [`LANES`] of them its images are made for each player anew
+    /// and not kept: whoever asks for odd formats costs time, not memory.
     pub fn attach(&mut self, key: LaneKey) {
+        let full = self.lanes.len() >= LANES;
         match self.lanes.iter_mut().find(|(k, _)| *k == key) {
             Some((_, lane)) => lane.users += 1,
+            None if full => {}
             None => {
                 let mut lane = Lane::default();
                 lane.users = 1;
