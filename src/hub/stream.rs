@@ -345,6 +345,6 @@ fn limits(vhost: &Vhost) -> RingLimits {
         frames: RING_FRAMES,
         length_us: i64::try_from(play.queue_length.as_micros()).unwrap_or(i64::MAX),
         gop_cache: play.gop_cache,
-        gop_frames: play.gop_cache_max_frames,
+        gop_frames: if play.gop_cache_max_frames == 0 { usize::MAX } else { play.gop_cache_max_frames },
     }
 }
