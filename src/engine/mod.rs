@@ -185,6 +185,9 @@ impl Engine {
         let settings = Arc::new(settings);
         self.settings = settings.clone();
         self.hub.reload(|vhost| settings.vhost(vhost).cloned());
+        for stream in self.hub.ids() {
+            self.watch_idle(stream);
+        }
         self.configure_ingests();
         Ok(())
     }

@@ -141,6 +141,11 @@ impl Hub {
         self.streams.iter()
     }
 
+    /// All ids.
+    pub fn ids(&self) -> Vec<u32> {
+        self.streams.ids()
+    }
+
     /// How many streams there are.
     pub fn len(&self) -> usize {
         self.streams.len()
