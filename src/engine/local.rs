@@ -46,6 +46,8 @@ impl Engine {
         info!("an encoder publishes {name}");
         let event = Event::Published(self.subject(0, published.stream, &name, ""));
         self.tell(event);
+        // What it had written before.
+        self.drain_encoders(now);
         Ok(id)
     }
 
