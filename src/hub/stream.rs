@@ -242,6 +242,18 @@ impl Stream {
         }
     }
 
+    /// Has players offered what there is, if there are any.
+    pub fn gather(&mut self, now: Time) {
+        if !self.players.is_empty() {
+            self.gathering_since.get_or_insert(now);
+        }
+    }
+
+    /// A player waits for a keyframe.
+    pub fn want_key(&mut self) {
+        self.wants_key = true;
+    }
+
     /// Whether somebody waits for a keyframe; asking takes the wish away.
     pub fn take_wants_key(&mut self) -> bool {
         std::mem::take(&mut self.wants_key)
