@@ -91,8 +91,18 @@ impl Engine {
         match conn.flush(now, stream) {
             Ok(Flushed::All) if conn.closing => self.doom(id, "refused"),
             Ok(Flushed::All) => {
+                if let Some(playing) = &conn.play
+                    && let Some(stream) = self.hub.stream_mut(playing.stream)
+                    && stream.publisher().is_none()
+                    && !stream.ring().is_empty()
+                {
+                    // One player less needs what the last publisher has left.
+                    let id = playing.stream;
+                    stream.gather(now);
+                    self.mark_dirty(id);
+                }
                 // The peer has read its answers: go on with what it had sent meanwhile.
-                if conn.readable && conn.takes_input() {
+                if self.conns.find(id).is_some_and(|conn| conn.readable && conn.takes_input()) {
                     self.queue(id);
                 }
             }
@@ -210,7 +220,7 @@ impl Engine {
                     warn!(id = id; "{kind:?} frame left out: {cause} ({} so far)", conn.bad_frames);
                 }
             }
-            Said::Unpublish { stream } => self.unpublish(id, stream),
+            Said::Unpublish { stream } => self.unpublish(now, id, stream),
             Said::Stop { .. } => self.stop_play(now, id),
             Said::Pause { paused, .. } => {
                 self.with_player(now, id, |player, head| player.pause(paused, head))
@@ -373,13 +383,14 @@ impl Engine {
         }
     }
 
-    fn unpublish(&mut self, id: u32, message_stream: u32) {
+    fn unpublish(&mut self, now: Time, id: u32, message_stream: u32) {
         let Some(conn) = self.conns.find_mut(id) else { return };
         let Some(at) = conn.publishes.iter().position(|(ms, _)| *ms == message_stream) else { return };
         let (_, stream) = conn.publishes.swap_remove(at);
         let Some(name) = self.hub.stream(stream).map(|s| s.name().clone()) else { return };
-        if self.hub.unpublish(stream, Source::Client(id, message_stream)) {
+        if self.hub.unpublish(now, stream, Source::Client(id, message_stream)) {
             info!(id = id; "publishes {name} no longer");
+            self.mark_dirty(stream);
             let event = Event::Unpublished(self.subject(id, stream, &name, ""));
             self.tell(event);
         }
@@ -408,7 +419,7 @@ impl Engine {
     fn close(&mut self, now: Time, id: u32, why: &str) {
         self.stop_play(now, id);
         while let Some((message_stream, _)) = self.conns.find(id).and_then(|c| c.publishes.first().copied()) {
-            self.unpublish(id, message_stream);
+            self.unpublish(now, id, message_stream);
         }
         let Some(mut conn) = self.conns.remove(id) else { return };
         // The descriptor leaves the poller with its close; this only says so earlier.

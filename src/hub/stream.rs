@@ -91,7 +91,7 @@ impl Stream {
 
     pub(super) fn begin(&mut self, now: Time, source: Source, settings: &Arc<Vhost>) {
         self.configure(settings);
-        self.end();
+        self.end(now);
         self.publisher = Some(source);
         self.jitter.restart();
         self.publish_began = now;
@@ -99,10 +99,12 @@ impl Stream {
         self.wants_key = false;
     }
 
-    pub(super) fn end(&mut self) {
+    pub(super) fn end(&mut self, now: Time) {
         while let Some(frame) = self.mix.take() {
-            self.ring.push(frame);
+            self.push(now, frame);
         }
+        // Players get what is left, and then the ring lets go of it.
+        self.gather(now);
         self.publisher = None;
         self.atc = self.settings.play.atc;
         self.ring.restart();
