@@ -48,6 +48,8 @@ pub(super) struct Conn {
     pub(super) pending: Option<Pending>,
     /// There is more to read than was taken.
     pub(super) readable: bool,
+    /// The peer will send no more.
+    pub(super) hung_up: bool,
     /// The session's deadline, and the earliest alarm that is set.
     pub(super) deadline: Option<Time>,
     pub(super) armed: Option<Time>,
@@ -120,6 +122,7 @@ impl Conn {
             dead: false,
             pending: None,
             readable: false,
+            hung_up: false,
             deadline: None,
             armed: None,
             queued: false,
@@ -273,9 +276,10 @@ impl Playing {
         let (chunk_size, message_stream) = (self.chunk_size, self.message_stream);
         let (ring, mut lane) = stream.ring_and_lane(self.lane());
         while out.len() + frames.len() < room && bytes < GATHER_BYTES {
+            // A jump brings headers, which go before all frames of this send: only the first may jump.
+            let queue_us = if frames.is_empty() { queue_us } else { i64::MAX };
             match self.player.step(ring, queue_us) {
                 Step::Wait => break,
-                // Only ever before the first frame: within one call the player doesn't fall further back.
                 Step::Headers(headers, at) => {
                     let headers = relay::headers(headers, at, chunk_size, message_stream);
                     *out_bytes += headers.len();

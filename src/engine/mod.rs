@@ -185,6 +185,9 @@ impl Engine {
         let settings = Arc::new(settings);
         self.settings = settings.clone();
         self.hub.reload(|vhost| settings.vhost(vhost).cloned());
+        for stream in self.hub.ids() {
+            self.watch_idle(stream);
+        }
         self.configure_ingests();
         Ok(())
     }
@@ -211,6 +214,7 @@ impl Engine {
                     if event.is_writable() {
                         conn.writable();
                     }
+                    conn.hung_up |= event.is_read_closed();
                     conn.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
                     if event.is_error() && !conn.takes_input() {
                         self.doom(id, "connection lost");
@@ -279,7 +283,7 @@ impl Engine {
     }
 
     fn has_work(&self) -> bool {
-        !self.ready.is_empty() || !self.doomed.is_empty()
+        !self.ready.is_empty() || !self.dirty.is_empty() || !self.doomed.is_empty()
     }
 
     /// Bytes that differ from connection to connection; nothing secret hangs on them.

@@ -150,7 +150,7 @@ impl Player {
             self.cursor = start.seq;
             return Some(self.headers(ring, &start.headers));
         }
-        if self.cursor >= ring.base() && ring.join(0).is_some() {
+        if self.cursor >= ring.base() && ring.has_key() {
             // It is inside the newest GOP, which alone is longer than the queue: a jump gains nothing.
             return None;
         }

@@ -19,6 +19,9 @@ const MERGE_MAX: Duration = Duration::from_millis(350);
 /// Frames that a ring holds at most, whatever their size: half a minute of audio and 60 fps video.
 const RING_FRAMES: usize = 4096;
 
+/// Formats whose images are kept beside one stream.
+const LANES: usize = 4;
+
 /// Names a format's lane; what it means is the engine's affair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LaneKey(pub u64);
@@ -88,15 +91,18 @@ impl Stream {
 
     pub(super) fn begin(&mut self, now: Time, source: Source, settings: &Arc<Vhost>) {
         self.configure(settings);
-        self.end();
+        self.end(now);
         self.publisher = Some(source);
+        self.jitter.restart();
         self.publish_began = now;
         self.idle_since = now;
         self.wants_key = false;
     }
 
-    pub(super) fn end(&mut self) {
+    pub(super) fn end(&mut self, now: Time) {
         self.unmix();
+        // Players get what is left, and then the ring lets go of it.
+        self.gather(now);
         self.publisher = None;
         self.atc = self.settings.play.atc;
         self.ring.restart();
@@ -186,10 +192,13 @@ impl Stream {
         }
     }
 
-    /// One more player takes this format.
+    /// One more player takes this format. Beyond [`LANES`] of them its images are made for each player anew
+    /// and not kept: whoever asks for odd formats costs time, not memory.
     pub fn attach(&mut self, key: LaneKey) {
+        let full = self.lanes.len() >= LANES;
         match self.lanes.iter_mut().find(|(k, _)| *k == key) {
             Some((_, lane)) => lane.users += 1,
+            None if full => {}
             None => {
                 let mut lane = Lane::default();
                 lane.users = 1;
@@ -230,6 +239,18 @@ impl Stream {
         if self.settings.play.atc_auto && says {
             self.atc = true;
         }
+    }
+
+    /// Has players offered what there is, if there are any.
+    pub fn gather(&mut self, now: Time) {
+        if !self.players.is_empty() {
+            self.gathering_since.get_or_insert(now);
+        }
+    }
+
+    /// A player waits for a keyframe.
+    pub fn want_key(&mut self) {
+        self.wants_key = true;
     }
 
     /// Whether somebody waits for a keyframe; asking takes the wish away.
@@ -356,7 +377,7 @@ fn limits(vhost: &Vhost) -> RingLimits {
         frames: RING_FRAMES,
         length_us: i64::try_from(play.queue_length.as_micros()).unwrap_or(i64::MAX),
         gop_cache: play.gop_cache,
-        gop_frames: play.gop_cache_max_frames,
+        gop_frames: if play.gop_cache_max_frames == 0 { usize::MAX } else { play.gop_cache_max_frames },
     }
 }
 
@@ -410,7 +431,7 @@ mod tests {
         for header in [&b"B"[..], b"A", b"A"] {
             stream.write(Time::ZERO, video(Role::Header, 20, header));
         }
-        stream.end();
+        stream.end(Time::ZERO);
         assert_eq!(payloads(stream.ring()).last(), Some(&&b"A"[..]));
         assert_eq!(stream.totals().dropped, 1);
     }

@@ -163,6 +163,11 @@ impl Ring {
         self.start.as_ref().filter(|start| start.seq > cursor || cursor < self.base)
     }
 
+    /// Whether a keyframe of this publish is held.
+    pub fn has_key(&self) -> bool {
+        self.start.is_some()
+    }
+
     /// Whether the publish that is going on has video.
     pub fn has_video(&self) -> bool {
         self.video != Video::None
