@@ -440,8 +440,9 @@ int32_t camrill_engine_new(const struct camrill_engine_config_t *config,
                            struct camrill_engine_t **out);
 
 // Frees an engine: every connection is closed and every callback's `user_free` runs. NULL is allowed.
-// Inside a callback it is legal and done when the poll or run that is going on returns; nothing may be
-// called on the engine after it. Publishers of it stay valid, and their writes answer CAMRILL_ESTATE.
+// Inside a callback it is legal and done when the call that is going on returns; no callback but
+// `user_free` runs after it, and nothing may be called on the engine. Publishers of it stay valid, and
+// their writes answer CAMRILL_ESTATE. Publishers' `user_free` come before the engine's.
 void camrill_engine_free(struct camrill_engine_t *engine);
 
 // The descriptor to wait for in the host's own loop: when it is readable, or when
@@ -571,7 +572,7 @@ int32_t camrill_client_info(const struct camrill_engine_t *engine,
 
 // Publishes a stream of this process's own and writes the publisher to `out`. It is published at once;
 // frames come with camrill_publisher_write(). CAMRILL_EBUSY if the name is being published and the
-// vhost's on_conflict is refuse. `user_free` is not called on failure. Called on the loop's thread.
+// vhost's on_conflict is refuse, CAMRILL_ENOENT if the vhost is not configured. `user_free` is not called on failure. Called on the loop's thread.
 int32_t camrill_publisher_new(struct camrill_engine_t *engine,
                               const struct camrill_publisher_config_t *config,
                               struct camrill_publisher_t **out);

@@ -23,7 +23,7 @@ impl Engine {
     pub fn reply(&mut self, ticket: u32, verdict: Result<(), &str>) -> Result<()> {
         let gone = || Error::new(Code::NotFound, "the ticket is answered, or its client is gone");
         let id = self.tickets.remove(ticket).ok_or_else(gone)?;
-        let conn = self.conns.find_mut(id).ok_or_else(gone)?;
+        let conn = self.conns.find_mut(id).filter(|conn| !conn.dead).ok_or_else(gone)?;
         let pending = conn.pending.take().ok_or_else(gone)?;
         let now = self.now();
         match verdict {

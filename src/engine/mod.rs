@@ -283,7 +283,7 @@ impl Engine {
     }
 
     fn has_work(&self) -> bool {
-        !self.ready.is_empty() || !self.dirty.is_empty() || !self.doomed.is_empty()
+        !self.ready.is_empty() || !self.dirty.is_empty() || !self.doomed.is_empty() || !self.told.is_empty()
     }
 
     /// Bytes that differ from connection to connection; nothing secret hangs on them.

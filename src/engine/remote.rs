@@ -59,7 +59,8 @@ impl Remote {
         self.wake()
     }
 
-    pub(super) fn take_stop(&self) -> bool {
+    /// Whether a stop has been asked for since this was last asked.
+    pub fn take_stop(&self) -> bool {
         self.shared.stop.swap(false, Ordering::AcqRel)
     }
 

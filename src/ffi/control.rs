@@ -186,10 +186,10 @@ pub unsafe extern "C" fn camrill_client_info(
 /// `ids` has room for `max`.
 unsafe fn put_ids(all: &[u32], ids: *mut camrill_id_t, max: usize) -> Result<i32> {
     let n = all.len().min(max);
+    if ids.is_null() && max > 0 {
+        return Err(Error::new(Code::InvalidArgument, "ids is NULL"));
+    }
     if n > 0 {
-        if ids.is_null() {
-            return Err(Error::new(Code::InvalidArgument, "ids is NULL"));
-        }
         // SAFETY: `n <= max`, and not NULL.
         unsafe { std::ptr::copy_nonoverlapping(all.as_ptr(), ids, n) };
     }

@@ -1,42 +1,40 @@
 //! Handing events, questions and calls to the host: between turns, with nothing borrowed.
 
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::convert::c_string;
 use super::handle::camrill_engine_t;
 use super::types::*;
 use crate::engine::{Action, Admission, Event, Subject};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Result};
 
 /// Rounds of events and replies after one turn; what is left has its time after the next.
 const ROUNDS: usize = 4;
 
 /// One turn and everything that the host is to know of it; answers how many callbacks ran.
 pub(super) fn turn(handle: &camrill_engine_t, timeout: Option<Duration>) -> Result<i32> {
-    if handle.dispatching.swap(true, Ordering::AcqRel) {
-        return Err(Error::new(Code::Reentrant, "poll and run can't be called from inside a callback"));
-    }
-    let result = handle.with(|engine| engine.turn(timeout)).and_then(|()| dispatch(handle));
-    handle.dispatching.store(false, Ordering::Release);
-    result
-}
-
-fn dispatch(handle: &camrill_engine_t) -> Result<i32> {
+    handle.with(|engine| engine.turn(timeout))?;
     let mut count = 0;
+    // Each of these may be the host's last word: once it has freed the engine, nothing more is told to it.
     for call in handle.with(|engine| Ok(engine.take_calls()))? {
+        if handle.is_freed() {
+            return Ok(count);
+        }
         call();
         count += 1;
     }
     for _ in 0..ROUNDS {
         let mut any = false;
-        while let Some(event) = handle.with(|engine| Ok(engine.poll_event()))? {
+        while !handle.is_freed()
+            && let Some(event) = handle.with(|engine| Ok(engine.poll_event()))?
+            && !handle.is_freed()
+        {
             any = true;
             count += 1;
             deliver(handle, event)?;
         }
-        if !any {
+        if !any || handle.is_freed() {
             break;
         }
         // What callbacks asked for is done at once, which may bring more.
@@ -130,11 +128,10 @@ fn ask(handle: &camrill_engine_t, admission: &Admission) -> Result<()> {
 }
 
 /// The publisher's callbacks are over.
-pub(super) fn end_publisher(handle: &camrill_engine_t, encoder: u32) {
+fn end_publisher(handle: &camrill_engine_t, encoder: u32) {
     let ended = handle.publishers.lock().unwrap_or_else(PoisonError::into_inner).remove(&encoder);
-    if let Some((user_free, user)) = ended.and_then(|p| Some((p.user_free?, p.user))) {
-        // SAFETY: the host's function, with its own pointer, once: the entry is gone.
-        unsafe { user_free(user) };
+    if let Some(publisher) = ended {
+        publisher.end();
     }
 }
 

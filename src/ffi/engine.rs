@@ -2,11 +2,12 @@
 
 use std::ffi::{c_char, c_void};
 use std::ptr;
-use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::handle::{Callbacks, call, camrill_engine_t, engine, guarded, last_error_of_thread, no_engine};
+use super::handle::{
+    self, Callbacks, call, call_anywhere, call_outside, camrill_engine_t, engine, guarded,
+    last_error_of_thread, no_engine,
+};
 use super::types::*;
 use super::{convert, dispatch, logger};
 use crate::engine::Engine;
@@ -104,38 +105,16 @@ pub unsafe extern "C" fn camrill_engine_new(
 }
 
 /// Frees an engine: every connection is closed and every callback's `user_free` runs. NULL is allowed.
-/// Inside a callback it is legal and done when the poll or run that is going on returns; nothing may be
-/// called on the engine after it. Publishers of it stay valid, and their writes answer CAMRILL_ESTATE.
+/// Inside a callback it is legal and done when the call that is going on returns; no callback but
+/// `user_free` runs after it, and nothing may be called on the engine. Publishers of it stay valid, and
+/// their writes answer CAMRILL_ESTATE. Publishers' `user_free` come before the engine's.
 ///
 /// # Safety
 /// `engine` is NULL or came from camrill_engine_new() and has not been freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camrill_engine_free(engine: *mut camrill_engine_t) {
     // SAFETY: the caller's contract.
-    let Some(handle) = (unsafe { engine.as_ref() }) else { return };
-    if handle.dispatching.load(Ordering::Acquire) {
-        handle.free_later.store(true, Ordering::Release);
-        let _ = handle.remote.stop();
-        return;
-    }
-    // SAFETY: it came from Box::into_raw, nobody is inside it, and the caller gives it up.
-    let handle = unsafe { Box::from_raw(engine) };
-    let encoders: Vec<u32> =
-        handle.publishers.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect();
-    let (user, user_free) = (handle.callbacks.user, handle.callbacks.user_free);
-    let finish = guarded(|| {
-        for encoder in encoders {
-            dispatch::end_publisher(&handle, encoder);
-        }
-        drop(handle);
-        Ok(())
-    });
-    // A panic while it was torn down must not keep the host from its memory.
-    drop(finish);
-    if let Some(user_free) = user_free {
-        // SAFETY: the host's function, with its own pointer, once: the handle is gone.
-        unsafe { user_free(user) };
-    }
+    unsafe { handle::free(engine) };
 }
 
 /// The descriptor to wait for in the host's own loop: when it is readable, or when
@@ -179,17 +158,14 @@ pub unsafe extern "C" fn camrill_engine_timeout_ms(engine: *const camrill_engine
 pub unsafe extern "C" fn camrill_engine_poll(engine: *mut camrill_engine_t, timeout_ms: i32) -> i32 {
     let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
     // SAFETY: the caller's contract.
-    let result = unsafe {
-        call(engine, |handle| {
+    unsafe {
+        call_outside(engine, |handle| {
             let result = dispatch::turn(handle, timeout);
             // A stop is for run(); here it has done its work by ending the wait.
-            let _ = handle.with(|engine| Ok(engine.take_stop()));
+            handle.remote.take_stop();
             result
         })
-    };
-    // SAFETY: as above.
-    unsafe { free_if_asked(engine) };
-    result
+    }
 }
 
 /// Runs the loop on the calling thread until camrill_engine_stop(), then answers 0. A stop that came
@@ -200,20 +176,14 @@ pub unsafe extern "C" fn camrill_engine_poll(engine: *mut camrill_engine_t, time
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camrill_engine_run(engine: *mut camrill_engine_t) -> i32 {
     // SAFETY: the caller's contract.
-    let result = unsafe {
-        call(engine, |handle| {
-            while !handle.with(|engine| Ok(engine.take_stop()))? {
+    unsafe {
+        call_outside(engine, |handle| {
+            while !handle.remote.take_stop() && !handle.is_freed() {
                 dispatch::turn(handle, None)?;
-                if handle.free_later.load(Ordering::Acquire) {
-                    break;
-                }
             }
             Ok(CAMRILL_OK)
         })
-    };
-    // SAFETY: as above.
-    unsafe { free_if_asked(engine) };
-    result
+    }
 }
 
 /// Makes camrill_engine_run() return soon. Safe in a signal handler's thread, not in the handler itself.
@@ -224,7 +194,7 @@ pub unsafe extern "C" fn camrill_engine_run(engine: *mut camrill_engine_t) -> i3
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camrill_engine_stop(engine: *const camrill_engine_t) -> i32 {
     // SAFETY: the caller's contract.
-    unsafe { call(engine, |handle| handle.remote.stop().map(|()| CAMRILL_OK)) }
+    unsafe { call_anywhere(engine, |handle| handle.remote.stop().map(|()| CAMRILL_OK)) }
 }
 
 /// Ends the wait of the poll or run that is going on, or of the next one. [any thread]
@@ -234,7 +204,7 @@ pub unsafe extern "C" fn camrill_engine_stop(engine: *const camrill_engine_t) ->
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camrill_engine_wake(engine: *const camrill_engine_t) -> i32 {
     // SAFETY: the caller's contract.
-    unsafe { call(engine, |handle| handle.remote.wake().map(|()| CAMRILL_OK)) }
+    unsafe { call_anywhere(engine, |handle| handle.remote.wake().map(|()| CAMRILL_OK)) }
 }
 
 /// Has the loop's thread run `fn(user)` after its current or next turn; from there everything may be
@@ -251,7 +221,7 @@ pub unsafe extern "C" fn camrill_engine_call(
 ) -> i32 {
     // SAFETY: the caller's contract.
     unsafe {
-        call(engine, |handle| {
+        call_anywhere(engine, |handle| {
             let f = r#fn.ok_or_else(|| Error::new(Code::InvalidArgument, "fn is NULL"))?;
             let user = SendPointer(user);
             handle.remote.call(Box::new(move || {
@@ -291,19 +261,6 @@ pub unsafe extern "C" fn camrill_engine_last_error(
         buffer.add(end).write(0);
     }
     text.len()
-}
-
-/// Frees the engine if a callback has asked for that.
-///
-/// # Safety
-/// As for camrill_engine_free(), and no callback of it is running.
-unsafe fn free_if_asked(pointer: *mut camrill_engine_t) {
-    // SAFETY: the caller's contract.
-    let Ok(handle) = (unsafe { engine(pointer) }) else { return };
-    if handle.free_later.load(Ordering::Acquire) && !handle.dispatching.load(Ordering::Acquire) {
-        // SAFETY: the caller's contract.
-        unsafe { camrill_engine_free(pointer) };
-    }
 }
 
 struct SendPointer(*mut c_void);

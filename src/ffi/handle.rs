@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use log::LevelFilter;
 
@@ -17,16 +17,14 @@ use crate::error::{Code, Error, Result};
 /// An engine. Made by camrill_engine_new(), freed by camrill_engine_free().
 #[allow(non_camel_case_types)]
 pub struct camrill_engine_t {
-    /// Held during a call, never while a callback runs. Other threads find it taken, not torn.
-    engine: Mutex<Engine>,
+    /// Held while the engine works, never while a callback runs. Gone once the engine is being freed.
+    engine: Mutex<Option<Engine>>,
     pub(super) remote: Remote,
     pub(super) callbacks: Callbacks,
     pub(super) publishers: Mutex<HashMap<u32, PublisherCallbacks>>,
     level: LevelFilter,
-    /// Callbacks of poll or run are running.
-    pub(super) dispatching: AtomicBool,
-    /// Freed inside a callback: to be done when that returns.
-    pub(super) free_later: AtomicBool,
+    /// The thread whose call is going on ([`here`]), 0 if none; with [`FREED`] when the host has freed it.
+    owner: AtomicUsize,
     poisoned: AtomicBool,
     process: u32,
     last_error: Mutex<String>,
@@ -37,6 +35,9 @@ impl std::fmt::Debug for camrill_engine_t {
         f.debug_struct("camrill_engine_t").finish_non_exhaustive()
     }
 }
+
+/// The host has given the engine up: whoever is inside it frees it on the way out.
+const FREED: usize = 1;
 
 /// The host's callbacks and what they are given.
 #[derive(Debug)]
@@ -56,51 +57,113 @@ pub(super) struct PublisherCallbacks {
     pub(super) need_keyframe: Option<unsafe extern "C" fn(*mut c_void)>,
 }
 
+impl PublisherCallbacks {
+    /// They are over; the caller has taken them out of the engine's table.
+    pub(super) fn end(self) {
+        if let Some(user_free) = self.user_free {
+            // SAFETY: the host's function, with its own pointer, once: the entry is gone.
+            unsafe { user_free(self.user) };
+        }
+    }
+}
+
 thread_local! {
     /// The last error of a call that had no engine to keep it.
     static LAST_ERROR: RefCell<String> = const { RefCell::new(String::new()) };
+    /// Its address names the thread.
+    static HERE: usize = const { 0 };
+}
+
+/// A number that no other living thread has: never 0, and without the bit of [`FREED`].
+fn here() -> usize {
+    HERE.with(|here| std::ptr::from_ref(here).addr())
 }
 
 impl camrill_engine_t {
     pub(super) fn new(engine: Engine, callbacks: Callbacks, level: LevelFilter) -> Self {
         Self {
             remote: engine.remote(),
-            engine: Mutex::new(engine),
+            engine: Mutex::new(Some(engine)),
             callbacks,
             publishers: Mutex::new(HashMap::new()),
             level,
-            dispatching: AtomicBool::new(false),
-            free_later: AtomicBool::new(false),
+            owner: AtomicUsize::new(0),
             poisoned: AtomicBool::new(false),
             process: std::process::id(),
             last_error: Mutex::new(String::new()),
         }
     }
 
-    /// Has `f` use the engine, then hands over the log lines. `f` must not call the host.
-    pub(super) fn with<T>(&self, f: impl FnOnce(&mut Engine) -> Result<T>) -> Result<T> {
-        if self.poisoned.load(Ordering::Acquire) {
-            return Err(Error::new(Code::Panic, "the engine has failed before; free it"));
-        }
+    /// Whether anything may still be asked of it, by any thread.
+    fn check(&self) -> Result<()> {
         if self.process != std::process::id() {
             return Err(Error::new(Code::Forked, "the engine belongs to the process that made it"));
         }
-        let mut engine = self.lock()?;
-        let outer = logger::begin(self.level);
-        let result = catch_unwind(AssertUnwindSafe(|| f(&mut engine)));
-        drop(engine);
-        let lines = logger::end(outer);
-        if let Some(on_log) = self.callbacks.on_log {
-            for line in lines {
-                let text = super::convert::c_string(&line.text);
-                // SAFETY: the host's function, with what its type says; nothing is borrowed.
-                unsafe { on_log(self.callbacks.user, line.level as i32, line.client, text.as_ptr()) };
+        if self.poisoned.load(Ordering::Acquire) {
+            return Err(Error::new(Code::Panic, "the engine has failed before; free it"));
+        }
+        Ok(())
+    }
+
+    /// Begins a call on this thread; answers whether it is one from inside another, by a callback.
+    fn enter(&self) -> Result<bool> {
+        self.check()?;
+        match self.owner.compare_exchange(0, here(), Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Ok(false),
+            Err(owner) if owner == here() => Ok(true),
+            Err(owner) if owner & FREED != 0 => Err(Error::new(Code::State, "the engine has been freed")),
+            Err(_) => {
+                let message =
+                    "another thread is in this engine; only functions marked [any thread] may be called";
+                Err(Error::new(Code::State, message))
             }
         }
+    }
+
+    /// Whether the host has freed it while a call was going on: nothing is told to it any more.
+    pub(super) fn is_freed(&self) -> bool {
+        self.owner.load(Ordering::Acquire) & FREED != 0
+    }
+
+    /// The host gives it up; answers whether nobody is inside, so that it is the caller's to free.
+    fn give_up(&self) -> bool {
+        let mut owner = self.owner.load(Ordering::Acquire);
+        loop {
+            let new = if owner == 0 { here() | FREED } else { owner | FREED };
+            match self.owner.compare_exchange(owner, new, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return owner == 0,
+                Err(now) => owner = now,
+            }
+        }
+    }
+
+    /// Has `f` use the engine, then hands over the log lines. `f` must not call the host.
+    pub(super) fn with<T>(&self, f: impl FnOnce(&mut Engine) -> Result<T>) -> Result<T> {
+        self.check()?;
+        let gone = || Error::new(Code::State, "the engine has been freed");
+        // Nobody else holds it for longer than a moment: who isn't the owner doesn't come here.
+        let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
+        let engine_ref = engine.as_mut().ok_or_else(gone)?;
+        let outer = logger::begin(self.level);
+        let result = catch_unwind(AssertUnwindSafe(|| f(engine_ref)));
+        drop(engine);
+        self.hand_over(logger::end(outer));
         result.unwrap_or_else(|payload| {
             self.poisoned.store(true, Ordering::Release);
             Err(Error::new(Code::Panic, format!("a defect of the library: {}", panic_text(&*payload))))
         })
+    }
+
+    fn hand_over(&self, lines: Vec<logger::Line>) {
+        let Some(on_log) = self.callbacks.on_log else { return };
+        for line in lines {
+            if self.is_freed() {
+                return;
+            }
+            let text = super::convert::c_string(&line.text);
+            // SAFETY: the host's function, with what its type says; nothing is borrowed.
+            unsafe { on_log(self.callbacks.user, line.level as i32, line.client, text.as_ptr()) };
+        }
     }
 
     /// Keeps the error's sentence and answers its number.
@@ -117,19 +180,6 @@ impl camrill_engine_t {
     pub(super) fn last_error(&self) -> String {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-
-    fn lock(&self) -> Result<MutexGuard<'_, Engine>> {
-        match self.engine.try_lock() {
-            Ok(engine) => Ok(engine),
-            // Poisoned by a panic that was caught: `poisoned` says so already.
-            Err(TryLockError::Poisoned(engine)) => Ok(engine.into_inner()),
-            Err(TryLockError::WouldBlock) => {
-                let message =
-                    "another thread is in this engine; only functions marked [any thread] may be called";
-                Err(Error::new(Code::State, message))
-            }
-        }
-    }
 }
 
 /// The engine behind a pointer.
@@ -141,7 +191,7 @@ pub(super) unsafe fn engine<'a>(engine: *const camrill_engine_t) -> Result<&'a c
     unsafe { engine.as_ref() }.ok_or_else(|| Error::new(Code::InvalidArgument, "engine is NULL"))
 }
 
-/// The usual function: the engine, a closure on it, a number.
+/// The usual function: the engine, a closure on it, a number. The engine may be gone when it returns.
 ///
 /// # Safety
 /// As for [`engine`].
@@ -150,12 +200,110 @@ pub(super) unsafe fn call<T: Into<i32>>(
     f: impl FnOnce(&camrill_engine_t) -> Result<T>,
 ) -> i32 {
     // SAFETY: the caller's contract.
-    match unsafe { engine(pointer) } {
-        Ok(handle) => {
-            let result = f(handle);
-            handle.answer(result)
+    unsafe { enter(pointer, |handle, _| f(handle)) }
+}
+
+/// A function that may not be called from inside a callback.
+///
+/// # Safety
+/// As for [`engine`].
+pub(super) unsafe fn call_outside<T: Into<i32>>(
+    pointer: *const camrill_engine_t,
+    f: impl FnOnce(&camrill_engine_t) -> Result<T>,
+) -> i32 {
+    let f = |handle: &camrill_engine_t, inside: bool| {
+        if inside {
+            return Err(Error::new(Code::Reentrant, "poll and run can't be called from inside a callback"));
         }
+        f(handle)
+    };
+    // SAFETY: the caller's contract.
+    unsafe { enter(pointer, f) }
+}
+
+/// A function for any thread, which must leave the engine itself alone.
+///
+/// # Safety
+/// As for [`engine`]; the engine is not freed meanwhile.
+pub(super) unsafe fn call_anywhere<T: Into<i32>>(
+    pointer: *const camrill_engine_t,
+    f: impl FnOnce(&camrill_engine_t) -> Result<T>,
+) -> i32 {
+    // SAFETY: the caller's contract.
+    match unsafe { engine(pointer) } {
+        Ok(handle) => handle.answer(handle.check().and_then(|()| f(handle))),
         Err(e) => no_engine::<i32>(Err(e)),
+    }
+}
+
+/// # Safety
+/// As for [`engine`].
+unsafe fn enter<T: Into<i32>>(
+    pointer: *const camrill_engine_t,
+    f: impl FnOnce(&camrill_engine_t, bool) -> Result<T>,
+) -> i32 {
+    // SAFETY: the caller's contract.
+    let handle = match unsafe { engine(pointer) } {
+        Ok(handle) => handle,
+        Err(e) => return no_engine::<i32>(Err(e)),
+    };
+    let inside = match handle.enter() {
+        Ok(inside) => inside,
+        Err(e) => return handle.answer::<i32>(Err(e)),
+    };
+    let answer = handle.answer(f(handle, inside));
+    if !inside && handle.owner.compare_exchange(here(), 0, Ordering::AcqRel, Ordering::Acquire).is_err() {
+        // SAFETY: it was given up while this call was going on, and nobody can come in any more.
+        unsafe { destroy(pointer.cast_mut(), false) };
+    }
+    answer
+}
+
+/// Frees an engine, now or when the call that is going on returns.
+///
+/// # Safety
+/// As for [`engine`]; the caller gives it up.
+pub(super) unsafe fn free(pointer: *mut camrill_engine_t) {
+    // SAFETY: the caller's contract.
+    let Some(handle) = (unsafe { pointer.as_ref() }) else { return };
+    let remote = handle.remote.clone();
+    if handle.give_up() {
+        // SAFETY: the caller's contract, and nobody is inside.
+        unsafe { destroy(pointer, true) };
+    } else {
+        // Whoever waits in it shall return soon.
+        let _ = remote.wake();
+    }
+}
+
+/// # Safety
+/// `pointer` came from Box::into_raw, the host has given it up and nobody is inside.
+unsafe fn destroy(pointer: *mut camrill_engine_t, tells: bool) {
+    // SAFETY: the caller's contract.
+    let handle = unsafe { Box::from_raw(pointer) };
+    let outer = logger::begin(handle.level);
+    // A panic while it is torn down must not keep the host from its memory.
+    let _ = guarded(|| {
+        drop(handle.engine.lock().unwrap_or_else(PoisonError::into_inner).take());
+        Ok(())
+    });
+    let lines = logger::end(outer);
+    if let Some(on_log) = handle.callbacks.on_log.filter(|_| tells) {
+        for line in lines {
+            let text = super::convert::c_string(&line.text);
+            // SAFETY: as in `hand_over`.
+            unsafe { on_log(handle.callbacks.user, line.level as i32, line.client, text.as_ptr()) };
+        }
+    }
+    let publishers = std::mem::take(&mut *handle.publishers.lock().unwrap_or_else(PoisonError::into_inner));
+    for publisher in publishers.into_values() {
+        publisher.end();
+    }
+    let (user, user_free) = (handle.callbacks.user, handle.callbacks.user_free);
+    drop(handle);
+    if let Some(user_free) = user_free {
+        // SAFETY: the host's function, with its own pointer, once: the handle is gone.
+        unsafe { user_free(user) };
     }
 }
 
@@ -164,14 +312,15 @@ pub(super) fn no_engine<T: Into<i32>>(result: Result<T>) -> i32 {
     match result {
         Ok(value) => value.into(),
         Err(e) => {
-            LAST_ERROR.replace(e.message().to_owned());
+            // Not there any more while the thread ends; nobody will ask then.
+            let _ = LAST_ERROR.try_with(|last| last.replace(e.message().to_owned()));
             e.code().number()
         }
     }
 }
 
 pub(super) fn last_error_of_thread() -> String {
-    LAST_ERROR.with_borrow(String::clone)
+    LAST_ERROR.try_with(|last| last.borrow().clone()).unwrap_or_default()
 }
 
 /// A guard for functions that touch no engine.

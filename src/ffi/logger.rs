@@ -35,7 +35,8 @@ struct Logger;
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        GATHERING.with_borrow(|g| g.as_ref().is_some_and(|g| metadata.level() <= g.level))
+        let wanted = |g: &Gathering| metadata.level() <= g.level;
+        GATHERING.try_with(|g| g.borrow().as_ref().is_some_and(wanted)).unwrap_or_default()
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -43,7 +44,8 @@ impl Log for Logger {
             return;
         }
         let client = record.key_values().get("id".into()).and_then(|id| id.to_u64()).unwrap_or_default();
-        GATHERING.with_borrow_mut(|gathering| {
+        let _ = GATHERING.try_with(|gathering| {
+            let mut gathering = gathering.borrow_mut();
             let Some(g) = gathering.as_mut().filter(|g| record.level() <= g.level) else { return };
             if g.lines.len() >= LINES_MAX {
                 g.lost += 1;
@@ -66,12 +68,13 @@ pub(super) fn begin(level: LevelFilter) -> Option<Gathering> {
             log::set_max_level(LevelFilter::Trace);
         }
     });
-    GATHERING.replace(Some(Gathering { level, lines: Vec::new(), lost: 0 }))
+    // A thread that is ending may have lost its place to gather in: then nothing is gathered.
+    GATHERING.try_with(|g| g.replace(Some(Gathering { level, lines: Vec::new(), lost: 0 }))).ok().flatten()
 }
 
 /// Ends gathering; `outer` is what [`begin`] answered.
 pub(super) fn end(outer: Option<Gathering>) -> Vec<Line> {
-    let Some(mut g) = GATHERING.replace(outer) else { return Vec::new() };
+    let Some(mut g) = GATHERING.try_with(|g| g.replace(outer)).ok().flatten() else { return Vec::new() };
     if g.lost > 0 {
         let text = format!("{} more lines were left out", g.lost);
         g.lines.push(Line { level: Level::Warn, client: 0, text });

@@ -35,7 +35,7 @@ pub struct camrill_publisher_t {
 
 /// Publishes a stream of this process's own and writes the publisher to `out`. It is published at once;
 /// frames come with camrill_publisher_write(). CAMRILL_EBUSY if the name is being published and the
-/// vhost's on_conflict is refuse. `user_free` is not called on failure. Called on the loop's thread.
+/// vhost's on_conflict is refuse, CAMRILL_ENOENT if the vhost is not configured. `user_free` is not called on failure. Called on the loop's thread.
 ///
 /// # Safety
 /// `engine` as for camrill_engine_free(); `config` is valid; `out` is writable.
@@ -192,6 +192,9 @@ impl camrill_publisher_t {
     }
 
     fn write(&mut self, codec: i32, data: &[u8], pts: i64, dts: i64) -> Result<()> {
+        if self.sender.is_forked() {
+            return Err(Error::new(Code::Forked, "the publisher belongs to the process that made it"));
+        }
         if self.sender.is_closed() {
             return Err(Error::new(Code::State, "the stream is no longer this publisher's"));
         }

@@ -40,6 +40,7 @@ pub(super) struct Sender {
     producer: Producer<'static, Frame>,
     shared: Arc<Shared>,
     remote: Remote,
+    process: u32,
 }
 
 /// The loop's end.
@@ -67,7 +68,8 @@ pub(super) fn channel(remote: Remote) -> (Sender, Receiver) {
     // SAFETY: the one place where the queue is split. Each end holds the Arc that it points into, and
     // lets go of it last, so the queue outlives both; it never moves, since the Arc owns it.
     let (producer, consumer) = unsafe { (*shared.queue.get()).split() };
-    (Sender { producer, shared: shared.clone(), remote }, Receiver { consumer, shared })
+    let process = std::process::id();
+    (Sender { producer, shared: shared.clone(), remote, process }, Receiver { consumer, shared })
 }
 
 impl Sender {
@@ -102,6 +104,11 @@ impl Sender {
         }
     }
 
+    /// Whether this is a child's copy: behind the waker is the parent's loop.
+    pub(super) fn is_forked(&self) -> bool {
+        self.process != std::process::id()
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.shared.closed.load(Ordering::Acquire)
     }
@@ -114,7 +121,9 @@ impl Sender {
 impl Drop for Sender {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::Release);
-        let _ = self.remote.wake();
+        if !self.is_forked() {
+            let _ = self.remote.wake();
+        }
     }
 }
 

@@ -141,6 +141,15 @@ impl Packer {
             self.push_aac(&mut out, data, pts);
             return Ok(out);
         }
+        if let Err(e) = self.adts(&mut out, data, pts) {
+            // Frames before the broken one are not handed out, nor is the header that was among them.
+            self.aac_due = self.aac.is_some();
+            return Err(e);
+        }
+        if out.is_empty() { Err(PackError::Empty) } else { Ok(out) }
+    }
+
+    fn adts(&mut self, out: &mut Packed, data: &[u8], pts: i64) -> Result<(), PackError> {
         for (i, frame) in aac::adts_frames(data).enumerate() {
             let (config, raw) = frame?;
             if self.aac.as_ref() != Some(&config) {
@@ -150,9 +159,9 @@ impl Packer {
             }
             let rate = i64::from(config.sample_rate.max(1));
             let offset = (i as i64).saturating_mul(AAC_SAMPLES * 1_000_000) / rate;
-            self.push_aac(&mut out, raw, pts.saturating_add(offset));
+            self.push_aac(out, raw, pts.saturating_add(offset));
         }
-        if out.is_empty() { Err(PackError::Empty) } else { Ok(out) }
+        Ok(())
     }
 
     /// A header that was handed out has been lost: it is due again.
@@ -183,20 +192,22 @@ impl Packer {
         if same(&self.sps, sps) && same(&self.pps, pps) {
             return Ok(());
         }
-        let owned = |new: &[&[u8]]| new.iter().map(|nal| Bytes::copy_from_slice(nal)).collect::<Vec<_>>();
-        if !sps.is_empty() {
-            self.sps = owned(sps);
+        let owned = |held: &[Bytes], new: &[&[u8]]| -> Vec<Bytes> {
+            if new.is_empty() {
+                held.to_vec()
+            } else {
+                new.iter().map(|n| Bytes::copy_from_slice(n)).collect()
+            }
+        };
+        let (sps, pps) = (owned(&self.sps, sps), owned(&self.pps, pps));
+        if !sps.is_empty() && !pps.is_empty() {
+            let (s, p): (Vec<&[u8]>, Vec<&[u8]>) =
+                (sps.iter().map(Bytes::as_ref).collect(), pps.iter().map(Bytes::as_ref).collect());
+            // Broken ones change nothing: what was in force stays, and they are refused again next time.
+            self.avc = avcc::build(&s, &p)?;
+            self.avc_due = true;
         }
-        if !pps.is_empty() {
-            self.pps = owned(pps);
-        }
-        if self.sps.is_empty() || self.pps.is_empty() {
-            return Ok(());
-        }
-        let sps: Vec<&[u8]> = self.sps.iter().map(Bytes::as_ref).collect();
-        let pps: Vec<&[u8]> = self.pps.iter().map(Bytes::as_ref).collect();
-        self.avc = avcc::build(&sps, &pps)?;
-        self.avc_due = true;
+        (self.sps, self.pps) = (sps, pps);
         Ok(())
     }
 }
@@ -270,5 +281,20 @@ mod tests {
         assert_eq!(frames[1].pts, 1000);
         assert_eq!(frames[2].pts, 1000 + 1024 * 1_000_000 / 44_100);
         assert!(p.aac(AudioFormat::Adts, &one[..8], 0).is_err());
+    }
+
+    #[test]
+    fn what_is_refused_takes_no_header_with_it() {
+        let one = [0xff, 0xf1, 0x50, 0x80, 0x01, 0x3f, 0xfc, 0xaa, 0xbb];
+        let mut p = Packer::default();
+        assert!(p.aac(AudioFormat::Adts, &[&one[..], &[1, 2, 3]].concat(), 0).is_err());
+        assert_eq!(p.aac(AudioFormat::Adts, &one, 0).unwrap()[0].role, Role::Header);
+
+        let broken = annexb(&[&[0x67], PPS, &[0x65, 1]]);
+        assert!(p.h264(&broken, 0, 0).is_err());
+        assert!(p.h264(&broken, 0, 0).is_err(), "refused each time");
+        assert_eq!(p.h264(&annexb(&[SPS, PPS, &[0x65, 1]]), 0, 0).unwrap()[0].role, Role::Header);
+        assert!(p.h264(&broken, 0, 0).is_err());
+        assert!(p.h264(&broken, 0, 0).is_err(), "also when others are in force");
     }
 }

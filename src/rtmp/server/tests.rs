@@ -7,7 +7,8 @@ use crate::amf::{self, Value, amf0};
 use crate::rtmp::handshake::ClientHandshake;
 
 const HANDSHAKE: Duration = Duration::from_secs(10);
-const OPTIONS: ConnectOptions = ConnectOptions { chunk_size: 60_000, in_ack_size: 0, out_ack_size: 2_500_000 };
+const OPTIONS: ConnectOptions =
+    ConnectOptions { chunk_size: 60_000, in_ack_size: 0, out_ack_size: 2_500_000 };
 const PUBLISH: PublishOptions =
     PublishOptions { first: Duration::from_secs(20), normal: Duration::from_secs(5) };
 
@@ -384,9 +385,7 @@ fn timestamps_never_wrap() {
 
 #[test]
 fn metadata_may_ask_for_absolute_timestamps() {
-    for (value, expected) in
-        [("true".into(), true), (Value::Boolean(true), true), ("false".into(), false)]
-    {
+    for (value, expected) in [("true".into(), true), (Value::Boolean(true), true), ("false".into(), false)] {
         let mut p = Peer::publishing();
         p.media(0, type_id::DATA_AMF0, &metadata(&[("bravo_atc", value)]));
         assert!(matches!(p.events[0], Event::Frame { atc, .. } if atc == expected));
@@ -626,10 +625,7 @@ fn controls_are_answered() {
     p.message(2, 0, type_id::SET_PEER_BANDWIDTH, 0, &[0, 1, 0, 0, 2]);
     assert_eq!(
         p.controls(),
-        [
-            (type_id::USER_CONTROL, vec![0, 7, 1, 2, 3, 4]),
-            (type_id::WINDOW_ACK_SIZE, vec![0, 1, 0, 0]),
-        ]
+        [(type_id::USER_CONTROL, vec![0, 7, 1, 2, 3, 4]), (type_id::WINDOW_ACK_SIZE, vec![0, 1, 0, 0]),]
     );
     // What needs no answer gets none.
     p.answers.clear();
@@ -906,7 +902,8 @@ fn malformed_commands_and_controls_end_the_session() {
 #[test]
 fn messages_without_a_body_do_no_harm() {
     let mut p = Peer::publishing();
-    for kind in [type_id::COMMAND_AMF0, type_id::COMMAND_AMF3, type_id::AGGREGATE, type_id::DATA_AMF0, 99, 0] {
+    for kind in [type_id::COMMAND_AMF0, type_id::COMMAND_AMF3, type_id::AGGREGATE, type_id::DATA_AMF0, 99, 0]
+    {
         p.message(5, 0, kind, 1, &[]);
     }
     assert!(p.error.is_none() && p.events.is_empty() && p.answers.is_empty(), "{:?}", p.events);
