@@ -91,7 +91,7 @@ impl Engine {
         let Some(conn) = self.conns.find_mut(id).filter(|conn| !conn.dead) else { return };
         let stream = conn.play.as_ref().map(|playing| playing.stream);
         let stream = stream.and_then(|stream| self.hub.stream_mut(stream));
-        match conn.flush(now, stream) {
+        match conn.flush(now, stream, &mut self.frames) {
             Ok(Flushed::All) if conn.closing => self.doom(id, "refused"),
             Ok(Flushed::All) => {
                 if let Some(playing) = &conn.play

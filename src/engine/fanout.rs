@@ -28,7 +28,7 @@ impl Engine {
             at += 1;
             let Some(conn) = self.conns.find_mut(player).filter(|conn| !conn.dead) else { continue };
             if !conn.is_blocked() {
-                match conn.flush(now, Some(&mut *stream)) {
+                match conn.flush(now, Some(&mut *stream), &mut self.frames) {
                     Ok(Flushed::All) => {}
                     Ok(Flushed::Blocked) => arm(&mut self.timers, player, conn),
                     Ok(Flushed::More) if conn.queued => {}

@@ -37,7 +37,7 @@ use crate::table::Table;
 use crate::time::Time;
 
 use accept::Listener;
-use conn::Conn;
+use conn::{Conn, Frames};
 use encoder::Encoder;
 use ingest::Ingest;
 use timers::{Alarm, Timers};
@@ -83,6 +83,8 @@ pub struct Engine {
     /// Connections to close at the end of the turn, and why.
     doomed: Vec<(u32, String)>,
     buffer: Vec<u8>,
+    /// Room to gather a send's frames in.
+    frames: Frames,
     told: VecDeque<Event>,
     asks: bool,
     remote: Remote,
@@ -133,6 +135,7 @@ impl Engine {
             dirty: Vec::new(),
             doomed: Vec::new(),
             buffer: vec![0; READ_BYTES],
+            frames: Frames::new(),
             told: VecDeque::new(),
             asks: false,
             remote: Remote::new(waker),

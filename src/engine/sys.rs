@@ -9,16 +9,19 @@ use socket2::{SockRef, TcpKeepalive};
 /// A peer that has vanished is noticed after about this long without traffic.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// One gathered send. `MSG_NOSIGNAL`: SIGPIPE must never reach the host.
-pub(super) fn send(socket: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-    let socket = SockRef::from(socket);
+/// One send. `MSG_NOSIGNAL`: SIGPIPE must never reach the host.
+pub(super) fn send(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    uninterrupted(|| SockRef::from(socket).send_with_flags(bytes, libc::MSG_NOSIGNAL))
+}
+
+/// One gathered send, as quiet.
+pub(super) fn send_gathered(socket: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    uninterrupted(|| SockRef::from(socket).send_vectored_with_flags(pieces, libc::MSG_NOSIGNAL))
+}
+
+fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
-        let result = match pieces {
-            // The usual case, and the cheaper call: a player that is up to date gets one frame.
-            [piece] => socket.send_with_flags(piece, libc::MSG_NOSIGNAL),
-            _ => socket.send_vectored_with_flags(pieces, libc::MSG_NOSIGNAL),
-        };
-        match result {
+        match call() {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
         }

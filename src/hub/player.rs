@@ -58,6 +58,9 @@ impl Player {
             Place::ForKey(from) => return self.start(ring, from),
             Place::Following => {}
         }
+        if self.cursor == ring.head() {
+            return Step::Wait;
+        }
         if (self.cursor < ring.base() || ring.lag_us(self.cursor) > queue_us)
             && let Some(step) = self.skip(ring)
         {

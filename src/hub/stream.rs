@@ -258,6 +258,11 @@ impl Stream {
         std::mem::take(&mut self.wants_key)
     }
 
+    /// How far a player may lag, in µs (`queue_length`).
+    pub fn queue_us(&self) -> i64 {
+        self.ring.limits().length_us
+    }
+
     /// Its name.
     pub fn name(&self) -> &Name {
         &self.name

@@ -106,6 +106,11 @@ impl Ring {
         }
     }
 
+    /// The limits in force.
+    pub fn limits(&self) -> &RingLimits {
+        &self.limits
+    }
+
     /// Takes new limits; they hold from the next frame on.
     pub fn set_limits(&mut self, limits: RingLimits) {
         self.limits = limits;
