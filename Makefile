@@ -5,7 +5,7 @@
 #   make build    the libraries and the C programs, in target/release
 #   make bench    the side-by-side comparison, written to docs/benchmarks.md
 #   make install  [PREFIX=/usr/local] [LIBDIR=] [DESTDIR=]   and `make uninstall`
-#   make fmt, make lint, make header, make clean
+#   make fmt, make lint, make header, make docs, make clean
 
 PREFIX     ?= /usr/local
 LIBDIR     ?= $(PREFIX)/lib
@@ -29,7 +29,7 @@ STRICT      := -std=c99 -Wall -Wextra -Werror
 
 PROGRAMS := $(patsubst examples-c/%.c,$(RELEASE)/%,$(wildcard examples-c/*.c))
 
-.PHONY: run test build bench install uninstall fmt lint header clean setup-run setup-test FORCE
+.PHONY: run test build bench install uninstall fmt lint header docs clean setup-run setup-test FORCE
 
 build: $(RELEASE)/libcamrill.a $(PROGRAMS)
 
@@ -82,6 +82,10 @@ lint:
 # The header's own test writes it when it is asked to.
 header:
 	CAMRILL_HEADER=write $(CARGO) test --test header
+
+# So does the directive reference's.
+docs:
+	CAMRILL_DOCS=write $(CARGO) test --test directives
 
 # Under sudo there is often no cargo: what was built before is then installed as it stands.
 install: $(if $(shell command -v $(CARGO)),build)

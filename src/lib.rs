@@ -13,14 +13,14 @@
 //! | [`ffi`] | the C API: handles, panic guard, callbacks, log bridge; the only room with `unsafe` | all |
 //! | [`engine`] | the loop: sockets, timers, sessions, virtual live, the ways across threads | all below |
 //! | [`hub`] | streams, who may publish, who plays, where each player stands | media config |
-//! | [`config`] | the table of directives, the file's syntax, the environment, typed settings | error |
+//! | [`config`] | the table of directives, the file's syntax, the environment, typed settings | wire |
 //! | [`rtmp`] | handshake, chunks, messages, the server's session, URLs | amf flv media wire |
 //! | [`flv`] | tags, legacy and enhanced; files | amf codec media wire |
 //! | [`amf`] | AMF0 and AMF3 values, depth-limited | wire |
-//! | [`media`] | frames, tracks, the ring, lanes, timestamp repair | codec time |
+//! | [`media`] | frames, tracks, the ring, lanes, timestamp repair | codec wire |
 //! | [`codec`] | parameter sets and framing of H.264, AAC, MP3 | wire |
-//! | [`wire`] | the bounds-checked reader and every limit by name | error |
-//! | [`error`], [`time`], [`table`] | what went wrong, when, and ids that go stale | nothing |
+//! | [`wire`] | the bounds-checked reader and every limit by name | |
+//! | [`error`], [`time`], [`table`] | what went wrong, when, and ids that go stale: for every room | |
 //!
 //! Everything from `rtmp` down is pure: bytes and a time in, bytes and events out; no socket, file,
 //! clock, thread, random source or log call inside.

@@ -6,7 +6,7 @@ use log::{info, warn};
 
 use super::conn::{Conn, Flushed, Pending, Playing, Wish};
 use super::timers::{Alarm, Timers};
-use super::{Action, Admission, Engine, Event, READ_BUDGET, Subject};
+use super::{Action, Admission, Engine, Event, READ_BUDGET, Subject, sys};
 use crate::error::{Code, Error, Result};
 use crate::hub::{Name, Refused, Source};
 use crate::rtmp::server::{
@@ -33,6 +33,7 @@ impl Engine {
                 self.refuse(id, why);
             }
         }
+        self.drain(now, id);
         self.queue(id);
         Ok(())
     }
@@ -65,6 +66,9 @@ impl Engine {
                 Ok(None) => conn.readable = false,
                 Ok(Some(0)) => self.doom(id, "closed by the peer"),
                 Ok(Some(n)) => {
+                    if conn.play.is_none() && conn.publishes.is_empty() {
+                        sys::acknowledge(&conn.socket);
+                    }
                     self.feed(now, id, buffer.get(..n).unwrap_or_default());
                     budget = budget.saturating_sub(n);
                     if budget == 0 {
@@ -76,6 +80,10 @@ impl Engine {
             }
         }
         self.buffer = buffer;
+        if self.conns.find(id).is_some_and(|conn| conn.hung_up && conn.session.is_waiting()) {
+            // Nothing is read until the host has answered, so the end would not be seen.
+            self.doom(id, "closed by the peer");
+        }
         self.flush_conn(now, id);
     }
 
@@ -83,11 +91,21 @@ impl Engine {
         let Some(conn) = self.conns.find_mut(id).filter(|conn| !conn.dead) else { return };
         let stream = conn.play.as_ref().map(|playing| playing.stream);
         let stream = stream.and_then(|stream| self.hub.stream_mut(stream));
-        match conn.flush(now, stream) {
+        match conn.flush(now, stream, &mut self.frames) {
             Ok(Flushed::All) if conn.closing => self.doom(id, "refused"),
             Ok(Flushed::All) => {
+                if let Some(playing) = &conn.play
+                    && let Some(stream) = self.hub.stream_mut(playing.stream)
+                    && stream.publisher().is_none()
+                    && !stream.ring().is_empty()
+                {
+                    // One player less needs what the last publisher has left.
+                    let id = playing.stream;
+                    stream.gather(now);
+                    self.mark_dirty(id);
+                }
                 // The peer has read its answers: go on with what it had sent meanwhile.
-                if conn.readable && conn.takes_input() {
+                if self.conns.find(id).is_some_and(|conn| conn.readable && conn.takes_input()) {
                     self.queue(id);
                 }
             }
@@ -146,21 +164,7 @@ impl Engine {
         loop {
             let Some(conn) = self.conns.find_mut(id).filter(|conn| !conn.dead) else { return };
             let result = conn.session.handle_input(now, &mut input);
-            while let Some(conn) = self.conns.find_mut(id) {
-                match conn.session.poll_output() {
-                    Output::Transmit(bytes) => conn.queue(bytes),
-                    Output::Event(said) => self.on_said(now, id, said),
-                    Output::Close => {
-                        conn.closing = true;
-                        break;
-                    }
-                    Output::Timeout(at) => {
-                        conn.deadline = at;
-                        arm(&mut self.timers, id, conn);
-                        break;
-                    }
-                }
-            }
+            self.drain(now, id);
             if let Err(e) = result {
                 // What the session still had to say goes out if the socket takes it at once.
                 self.flush_conn(now, id);
@@ -174,6 +178,25 @@ impl Engine {
             }
             if input.is_empty() && !conn.session.has_more() {
                 return;
+            }
+        }
+    }
+
+    /// Does what a session says, until it has no more to say.
+    fn drain(&mut self, now: Time, id: u32) {
+        while let Some(conn) = self.conns.find_mut(id) {
+            match conn.session.poll_output() {
+                Output::Transmit(bytes) => conn.queue(bytes),
+                Output::Event(said) => self.on_said(now, id, said),
+                Output::Close => {
+                    conn.closing = true;
+                    return;
+                }
+                Output::Timeout(at) => {
+                    conn.deadline = at;
+                    arm(&mut self.timers, id, conn);
+                    return;
+                }
             }
         }
     }
@@ -200,7 +223,7 @@ impl Engine {
                     warn!(id = id; "{kind:?} frame left out: {cause} ({} so far)", conn.bad_frames);
                 }
             }
-            Said::Unpublish { stream } => self.unpublish(id, stream),
+            Said::Unpublish { stream } => self.unpublish(now, id, stream),
             Said::Stop { .. } => self.stop_play(now, id),
             Said::Pause { paused, .. } => {
                 self.with_player(now, id, |player, head| player.pause(paused, head))
@@ -247,7 +270,7 @@ impl Engine {
 
     fn grant(&mut self, now: Time, id: u32, wish: Wish) {
         match wish {
-            Wish::Connect(request) => self.grant_connect(id, &request),
+            Wish::Connect(request) => self.grant_connect(now, id, &request),
             Wish::Publish(request) => self.grant_publish(now, id, &request),
             Wish::Play(request) => self.grant_play(now, id, &request),
         }
@@ -259,17 +282,18 @@ impl Engine {
         }
     }
 
-    fn grant_connect(&mut self, id: u32, request: &ConnectRequest) {
+    fn grant_connect(&mut self, now: Time, id: u32, request: &ConnectRequest) {
         let Some(vhost) = self.settings.vhost(&request.name.vhost).cloned() else {
             self.refuse(id, "the vhost is no longer served");
             return;
         };
         let Some(conn) = self.conns.find_mut(id) else { return };
-        conn.session.accept_connect(&ConnectOptions {
+        let options = ConnectOptions {
             chunk_size: vhost.chunk_size,
             in_ack_size: vhost.in_ack_size,
             out_ack_size: vhost.out_ack_size,
-        });
+        };
+        conn.session.accept_connect(now, &options);
         if !vhost.tcp_nodelay {
             // A failure costs latency, nothing else.
             let _ = conn.socket.set_nodelay(false);
@@ -362,13 +386,14 @@ impl Engine {
         }
     }
 
-    fn unpublish(&mut self, id: u32, message_stream: u32) {
+    fn unpublish(&mut self, now: Time, id: u32, message_stream: u32) {
         let Some(conn) = self.conns.find_mut(id) else { return };
         let Some(at) = conn.publishes.iter().position(|(ms, _)| *ms == message_stream) else { return };
         let (_, stream) = conn.publishes.swap_remove(at);
         let Some(name) = self.hub.stream(stream).map(|s| s.name().clone()) else { return };
-        if self.hub.unpublish(stream, Source::Client(id, message_stream)) {
-            info!(id = id; "publishes {name} no longer");
+        if self.hub.unpublish(now, stream, Source::Client(id, message_stream)) {
+            info!(id = id; "stopped publishing {name}");
+            self.mark_dirty(stream);
             let event = Event::Unpublished(self.subject(id, stream, &name, ""));
             self.tell(event);
         }
@@ -381,7 +406,7 @@ impl Engine {
         let name = stream.name().clone();
         self.hub.stop(now, playing.stream, id);
         self.watch_idle(playing.stream);
-        info!(id = id; "plays {name} no longer");
+        info!(id = id; "stopped playing {name}");
         let event = Event::Stop(self.subject(id, playing.stream, &name, ""));
         self.tell(event);
     }
@@ -397,7 +422,7 @@ impl Engine {
     fn close(&mut self, now: Time, id: u32, why: &str) {
         self.stop_play(now, id);
         while let Some((message_stream, _)) = self.conns.find(id).and_then(|c| c.publishes.first().copied()) {
-            self.unpublish(id, message_stream);
+            self.unpublish(now, id, message_stream);
         }
         let Some(mut conn) = self.conns.remove(id) else { return };
         // The descriptor leaves the poller with its close; this only says so earlier.

@@ -48,6 +48,8 @@ pub(super) struct Conn {
     pub(super) pending: Option<Pending>,
     /// There is more to read than was taken.
     pub(super) readable: bool,
+    /// The peer will send no more.
+    pub(super) hung_up: bool,
     /// The session's deadline, and the earliest alarm that is set.
     pub(super) deadline: Option<Time>,
     pub(super) armed: Option<Time>,
@@ -120,6 +122,7 @@ impl Conn {
             dead: false,
             pending: None,
             readable: false,
+            hung_up: false,
             deadline: None,
             armed: None,
             queued: false,
@@ -176,38 +179,53 @@ impl Conn {
         self.blocked = None;
     }
 
-    /// Sends what waits; of the stream that it plays too, if that is given.
-    pub(super) fn flush(&mut self, now: Time, mut stream: Option<&mut Stream>) -> io::Result<Flushed> {
+    /// Sends what waits; of the stream that it plays too, if that is given. `frames` is room to work in.
+    pub(super) fn flush(
+        &mut self,
+        now: Time,
+        mut stream: Option<&mut Stream>,
+        frames: &mut Frames,
+    ) -> io::Result<Flushed> {
         let mut budget = SEND_BUDGET;
         while self.blocked.is_none() {
-            let frames = match (stream.as_deref_mut(), &mut self.play) {
+            frames.clear();
+            let mut more = match (stream.as_deref_mut(), &mut self.play) {
                 (Some(stream), Some(playing)) => {
-                    playing.gather(stream, &mut self.out, &mut self.out_bytes, GATHER - 1)
+                    playing.gather(stream, &mut self.out, &mut self.out_bytes, frames)
                 }
-                _ => Frames::new(),
+                _ => false,
             };
-            let mut pieces = SmallVec::<[IoSlice<'_>; GATHER]>::new();
-            if !self.rest.is_empty() {
-                pieces.push(IoSlice::new(&self.rest));
-            }
-            let room = GATHER - pieces.len();
-            let images = frames.iter().map(|(_, image)| image);
-            pieces.extend(self.out.iter().chain(images).take(room).map(|bytes| IoSlice::new(bytes)));
-            let offered: usize = pieces.iter().map(|piece| piece.len()).sum();
-            if offered == 0 {
-                return Ok(Flushed::All);
-            }
-            let sent = match sys::send(&self.socket, &pieces) {
+            let (offered, result) = match (frames.as_slice(), self.rest.is_empty() && self.out.is_empty()) {
+                ([], true) => return Ok(Flushed::All),
+                // The usual case: a player that is up to date gets one frame.
+                ([(_, image)], true) => (image.len(), sys::send(&self.socket, image)),
+                _ => {
+                    let mut pieces = SmallVec::<[IoSlice<'_>; GATHER]>::new();
+                    if !self.rest.is_empty() {
+                        pieces.push(IoSlice::new(&self.rest));
+                    }
+                    let room = GATHER - pieces.len();
+                    more |= self.out.len() > room;
+                    let images = frames.iter().map(|(_, image)| image);
+                    pieces.extend(self.out.iter().chain(images).take(room).map(|b| IoSlice::new(b)));
+                    let offered = pieces.iter().map(|piece| piece.len()).sum();
+                    (offered, sys::send_gathered(&self.socket, &pieces))
+                }
+            };
+            let sent = match result {
                 Ok(n) => n,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => 0,
                 Err(e) => return Err(e),
             };
-            drop(pieces);
             self.sent = self.sent.saturating_add(sent as u64);
-            self.consume(sent, &frames);
+            self.consume(sent, frames);
             if sent < offered {
                 // An edge will come when there is room again: another try now would be a wasted call.
                 self.blocked = Some(now);
+                return Ok(Flushed::Blocked);
+            }
+            if !more {
+                return Ok(Flushed::All);
             }
             budget = budget.saturating_sub(sent);
             if budget == 0 {
@@ -219,11 +237,13 @@ impl Conn {
 
     /// Takes what was sent off the front. Frames that were not begun stay in the ring.
     fn consume(&mut self, mut sent: usize, frames: &Frames) {
-        let n = sent.min(self.rest.len());
-        self.rest.advance(n);
-        sent -= n;
-        if self.rest.is_empty() {
-            self.rest = Bytes::new();
+        if !self.rest.is_empty() {
+            let n = sent.min(self.rest.len());
+            self.rest.advance(n);
+            sent -= n;
+            if self.rest.is_empty() {
+                self.rest = Bytes::new();
+            }
         }
         while sent > 0 {
             let Some(mut piece) = self.out.pop_front() else { break };
@@ -256,26 +276,26 @@ impl Conn {
 }
 
 /// Frames of one send, with their places in the ring.
-type Frames = SmallVec<[(u64, Bytes); GATHER]>;
+pub(super) type Frames = Vec<(u64, Bytes)>;
 
 impl Playing {
     /// Takes the frames for the next send; headers that must go before them join the session's bytes.
+    /// Answers whether there may be more.
     fn gather(
         &mut self,
         stream: &mut Stream,
         out: &mut VecDeque<Bytes>,
         out_bytes: &mut usize,
-        room: usize,
-    ) -> Frames {
-        let mut frames = Frames::new();
+        frames: &mut Frames,
+    ) -> bool {
         let mut bytes = *out_bytes;
-        let queue_us = i64::try_from(stream.settings().play.queue_length.as_micros()).unwrap_or(i64::MAX);
+        let mut queue_us = stream.queue_us();
         let (chunk_size, message_stream) = (self.chunk_size, self.message_stream);
         let (ring, mut lane) = stream.ring_and_lane(self.lane());
-        while out.len() + frames.len() < room && bytes < GATHER_BYTES {
+        // One place is kept for the rest of what was sent in part.
+        while out.len() + frames.len() < GATHER - 1 && bytes < GATHER_BYTES {
             match self.player.step(ring, queue_us) {
-                Step::Wait => break,
-                // Only ever before the first frame: within one call the player doesn't fall further back.
+                Step::Wait => return false,
                 Step::Headers(headers, at) => {
                     let headers = relay::headers(headers, at, chunk_size, message_stream);
                     *out_bytes += headers.len();
@@ -292,9 +312,12 @@ impl Playing {
                     bytes += image.len();
                     frames.push((seq, image));
                     self.player.taken();
+                    // A jump brings headers, which go before all frames of this send: only the first
+                    // may jump.
+                    queue_us = i64::MAX;
                 }
             }
         }
-        frames
+        true
     }
 }

@@ -22,13 +22,13 @@ impl Engine {
     /// One send to each player of the stream who can take one.
     fn fan_out(&mut self, now: Time, id: u32) {
         let Some(stream) = self.hub.stream_mut(id) else { return };
-        let mut oldest = u64::MAX;
+        let (mut oldest, mut waits_for_key) = (u64::MAX, false);
         let mut at = 0;
         while let Some(&player) = stream.players().get(at) {
             at += 1;
             let Some(conn) = self.conns.find_mut(player).filter(|conn| !conn.dead) else { continue };
             if !conn.is_blocked() {
-                match conn.flush(now, Some(&mut *stream)) {
+                match conn.flush(now, Some(&mut *stream), &mut self.frames) {
                     Ok(Flushed::All) => {}
                     Ok(Flushed::Blocked) => arm(&mut self.timers, player, conn),
                     Ok(Flushed::More) if conn.queued => {}
@@ -44,9 +44,14 @@ impl Engine {
             }
             if let Some(playing) = &conn.play {
                 oldest = oldest.min(playing.player.cursor());
+                waits_for_key |= playing.player.waits_for_key();
             }
         }
         stream.flushed(now, oldest);
+        if waits_for_key {
+            stream.want_key();
+            self.ask_for_key(id);
+        }
     }
 
     /// A stream's gathered frames are due, or nobody has played it for as long as its publisher is

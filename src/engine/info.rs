@@ -81,7 +81,8 @@ impl Engine {
         };
         let name = self.hub.stream(stream).map(|s| s.name().clone()).unwrap_or_else(|| {
             let name = conn.session.client().map(|c| c.name.clone()).unwrap_or_default();
-            Name { vhost: name.vhost, app: name.app, stream: String::new() }
+            let vhost = self.settings.vhost(&name.vhost).map_or(name.vhost, |v| v.name.clone());
+            Name { vhost, app: name.app, stream: String::new() }
         });
         ClientInfo {
             id,

@@ -46,6 +46,8 @@ impl Engine {
         info!("an encoder publishes {name}");
         let event = Event::Published(self.subject(0, published.stream, &name, ""));
         self.tell(event);
+        // What it had written before.
+        self.drain_encoders(now);
         Ok(id)
     }
 
@@ -226,8 +228,9 @@ impl Engine {
     /// One of our own publishers has ended.
     fn finish_local(&mut self, stream: u32, source: Source) {
         let Some(name) = self.hub.stream(stream).map(|s| s.name().clone()) else { return };
-        if self.hub.unpublish(stream, source) {
+        if self.hub.unpublish(self.now(), stream, source) {
             info!("{name} is published no longer");
+            self.mark_dirty(stream);
             let event = Event::Unpublished(self.subject(0, stream, &name, ""));
             self.tell(event);
         }

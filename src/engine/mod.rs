@@ -37,7 +37,7 @@ use crate::table::Table;
 use crate::time::Time;
 
 use accept::Listener;
-use conn::Conn;
+use conn::{Conn, Frames};
 use encoder::Encoder;
 use ingest::Ingest;
 use timers::{Alarm, Timers};
@@ -83,6 +83,8 @@ pub struct Engine {
     /// Connections to close at the end of the turn, and why.
     doomed: Vec<(u32, String)>,
     buffer: Vec<u8>,
+    /// Room to gather a send's frames in.
+    frames: Frames,
     told: VecDeque<Event>,
     asks: bool,
     remote: Remote,
@@ -133,6 +135,7 @@ impl Engine {
             dirty: Vec::new(),
             doomed: Vec::new(),
             buffer: vec![0; READ_BYTES],
+            frames: Frames::new(),
             told: VecDeque::new(),
             asks: false,
             remote: Remote::new(waker),
@@ -185,6 +188,9 @@ impl Engine {
         let settings = Arc::new(settings);
         self.settings = settings.clone();
         self.hub.reload(|vhost| settings.vhost(vhost).cloned());
+        for stream in self.hub.ids() {
+            self.watch_idle(stream);
+        }
         self.configure_ingests();
         Ok(())
     }
@@ -211,6 +217,7 @@ impl Engine {
                     if event.is_writable() {
                         conn.writable();
                     }
+                    conn.hung_up |= event.is_read_closed();
                     conn.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
                     if event.is_error() && !conn.takes_input() {
                         self.doom(id, "connection lost");
@@ -279,7 +286,7 @@ impl Engine {
     }
 
     fn has_work(&self) -> bool {
-        !self.ready.is_empty() || !self.doomed.is_empty() || !self.told.is_empty()
+        !self.ready.is_empty() || !self.dirty.is_empty() || !self.doomed.is_empty() || !self.told.is_empty()
     }
 
     /// Bytes that differ from connection to connection; nothing secret hangs on them.

@@ -9,10 +9,19 @@ use socket2::{SockRef, TcpKeepalive};
 /// A peer that has vanished is noticed after about this long without traffic.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// One gathered send. `MSG_NOSIGNAL`: SIGPIPE must never reach the host.
-pub(super) fn send(socket: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+/// One send. `MSG_NOSIGNAL`: SIGPIPE must never reach the host.
+pub(super) fn send(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    uninterrupted(|| SockRef::from(socket).send_with_flags(bytes, libc::MSG_NOSIGNAL))
+}
+
+/// One gathered send, as quiet.
+pub(super) fn send_gathered(socket: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    uninterrupted(|| SockRef::from(socket).send_vectored_with_flags(pieces, libc::MSG_NOSIGNAL))
+}
+
+fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
-        match SockRef::from(socket).send_vectored_with_flags(pieces, libc::MSG_NOSIGNAL) {
+        match call() {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
         }
@@ -25,6 +34,13 @@ pub(super) fn prepare(socket: &TcpStream) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 4);
     SockRef::from(socket).set_tcp_keepalive(&keepalive)
+}
+
+/// Acknowledges what has come at once. Clients whose own Nagle waits for that between the small commands
+/// of a connection's start are 40 ms faster for each of them. The kernel forgets it: said after each read.
+pub(super) fn acknowledge(socket: &TcpStream) {
+    // A failure costs that latency, nothing else.
+    let _ = SockRef::from(socket).set_tcp_quickack(true);
 }
 
 /// Whether `accept` failed because this process or machine has no more descriptors or memory: it can be

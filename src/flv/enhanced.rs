@@ -86,17 +86,25 @@ pub(super) struct Track<'a> {
 /// that stands for multitrack: audio and video differ.
 pub(super) fn track<'a>(r: &mut Reader<'a>, packet_type: u8, multitrack: u8) -> Result<Track<'a>, Malformed> {
     if packet_type != multitrack {
-        return Ok(Track { packet_type, fourcc: r.u32()?, id: 0, body: *r });
+        return Ok(Track { packet_type, fourcc: read_fourcc(r)?, id: 0, body: *r });
     }
 
     let types = r.u8()?;
     let (multitrack_type, packet_type) = (types >> 4, types & 0x0f);
     // One FourCC for all tracks, or one before each: the first track's stands here either way.
-    let fourcc = r.u32()?;
+    let fourcc = read_fourcc(r)?;
     let id = r.u8()?;
     if multitrack_type == ONE_TRACK {
         return Ok(Track { packet_type, fourcc, id, body: *r });
     }
     let size = usize::try_from(r.u24()?).unwrap_or(usize::MAX);
     Ok(Track { packet_type, fourcc, id, body: Reader::new(r.take(size)?) })
+}
+
+/// A FourCC. The smallest values are FLV's own codec ids in [`Codec::Other`] and no four characters.
+fn read_fourcc(r: &mut Reader<'_>) -> Result<u32, Malformed> {
+    match r.u32()? {
+        value @ 0..16 => Err(Malformed::Field { what: "FourCC", value }),
+        fourcc => Ok(fourcc),
+    }
 }

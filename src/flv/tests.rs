@@ -59,6 +59,15 @@ fn enhanced_video() {
 }
 
 #[test]
+fn a_fourcc_is_never_taken_for_a_codec_id() {
+    assert_eq!(video(b"\x1axy").codec, Codec::Other(10));
+    for body in [&b"\x91\0\0\0\x0axy"[..], b"\x96\x01\0\0\0\x0a\0xy"] {
+        assert!(frame(Kind::Video, 0, Bytes::copy_from_slice(body)).is_err());
+    }
+    assert!(frame(Kind::Audio, 0, Bytes::from_static(b"\x91\0\0\0\x02x")).is_err());
+}
+
+#[test]
 fn modifiers_are_read_through() {
     // Three bytes of nanoseconds, then a second modifier of one byte, then coded frames.
     assert_eq!(says(&video(b"\x97\x02abc\x07\x00x\x03hvc1nal")), (Codec::H265, Role::Key, &b"nal"[..]));

@@ -90,12 +90,12 @@ impl Hub {
     }
 
     /// `source` no longer publishes. `false` if it wasn't the one: it had been replaced, or ended.
-    pub fn unpublish(&mut self, stream: u32, source: Source) -> bool {
+    pub fn unpublish(&mut self, now: Time, stream: u32, source: Source) -> bool {
         let Some(found) = self.streams.find_mut(stream) else { return false };
         if found.publisher() != Some(source) {
             return false;
         }
-        found.end();
+        found.end(now);
         self.close_if_unused(stream);
         true
     }
@@ -139,6 +139,11 @@ impl Hub {
     /// All streams with their ids.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &Stream)> {
         self.streams.iter()
+    }
+
+    /// All ids.
+    pub fn ids(&self) -> Vec<u32> {
+        self.streams.ids()
     }
 
     /// How many streams there are.

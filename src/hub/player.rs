@@ -58,6 +58,9 @@ impl Player {
             Place::ForKey(from) => return self.start(ring, from),
             Place::Following => {}
         }
+        if self.cursor == ring.head() {
+            return Step::Wait;
+        }
         if (self.cursor < ring.base() || ring.lag_us(self.cursor) > queue_us)
             && let Some(step) = self.skip(ring)
         {
@@ -150,7 +153,7 @@ impl Player {
             self.cursor = start.seq;
             return Some(self.headers(ring, &start.headers));
         }
-        if self.cursor >= ring.base() && ring.newest_key(0).is_some() {
+        if self.cursor >= ring.base() && ring.has_key() {
             // It is inside the newest GOP, which alone is longer than the queue: a jump gains nothing.
             return None;
         }

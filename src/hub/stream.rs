@@ -19,6 +19,9 @@ const MERGE_MAX: Duration = Duration::from_millis(350);
 /// Frames that a ring holds at most, whatever their size: half a minute of audio and 60 fps video.
 const RING_FRAMES: usize = 4096;
 
+/// Formats whose images are kept beside one stream.
+const LANES: usize = 4;
+
 /// Names a format's lane; what it means is the engine's affair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LaneKey(pub u64);
@@ -88,17 +91,18 @@ impl Stream {
 
     pub(super) fn begin(&mut self, now: Time, source: Source, settings: &Arc<Vhost>) {
         self.configure(settings);
-        self.end();
+        self.end(now);
         self.publisher = Some(source);
+        self.jitter.restart();
         self.publish_began = now;
         self.idle_since = now;
         self.wants_key = false;
     }
 
-    pub(super) fn end(&mut self) {
-        while let Some(frame) = self.mix.take() {
-            self.ring.push(frame);
-        }
+    pub(super) fn end(&mut self, now: Time) {
+        self.unmix();
+        // Players get what is left, and then the ring lets go of it.
+        self.gather(now);
         self.publisher = None;
         self.atc = self.settings.play.atc;
         self.ring.restart();
@@ -131,16 +135,15 @@ impl Stream {
     pub fn configure(&mut self, settings: &Arc<Vhost>) {
         self.settings = settings.clone();
         self.ring.set_limits(limits(settings));
+        if !settings.play.mix_correct {
+            self.unmix();
+        }
     }
 
     /// Adds a frame with the publisher's own timestamps. `true` if there is something for players.
     pub fn write(&mut self, now: Time, mut frame: Frame) -> bool {
         let settings = self.settings.clone();
         let play = &settings.play;
-        if frame.role == Role::Header && play.reduce_sequence_header && self.ring.headers().holds(&frame) {
-            self.totals.dropped += 1;
-            return false;
-        }
         let how = self.correction();
         if how != Correction::Off && (frame.role == Role::Header || frame.kind == Kind::Data) {
             // Encoders give these any time, often 0: they must not move the clock.
@@ -189,10 +192,13 @@ impl Stream {
         }
     }
 
-    /// One more player takes this format.
+    /// One more player takes this format. Beyond [`LANES`] of them its images are made for each player anew
+    /// and not kept: whoever asks for odd formats costs time, not memory.
     pub fn attach(&mut self, key: LaneKey) {
+        let full = self.lanes.len() >= LANES;
         match self.lanes.iter_mut().find(|(k, _)| *k == key) {
             Some((_, lane)) => lane.users += 1,
+            None if full => {}
             None => {
                 let mut lane = Lane::default();
                 lane.users = 1;
@@ -235,9 +241,26 @@ impl Stream {
         }
     }
 
+    /// Has players offered what there is, if there are any.
+    pub fn gather(&mut self, now: Time) {
+        if !self.players.is_empty() {
+            self.gathering_since.get_or_insert(now);
+        }
+    }
+
+    /// A player waits for a keyframe.
+    pub fn want_key(&mut self) {
+        self.wants_key = true;
+    }
+
     /// Whether somebody waits for a keyframe; asking takes the wish away.
     pub fn take_wants_key(&mut self) -> bool {
         std::mem::take(&mut self.wants_key)
+    }
+
+    /// How far a player may lag, in µs (`queue_length`).
+    pub fn queue_us(&self) -> i64 {
+        self.ring.limits().length_us
     }
 
     /// Its name.
@@ -315,10 +338,31 @@ impl Stream {
         }
     }
 
-    fn push(&mut self, now: Time, frame: Frame) -> bool {
+    /// What waits to be put in order goes on as it stands.
+    fn unmix(&mut self) {
+        while let Some(frame) = self.mix.take() {
+            self.keep(frame);
+        }
+    }
+
+    /// Puts a frame into the ring, unless it is one that isn't taken.
+    fn keep(&mut self, frame: Frame) -> bool {
+        // Only here is it certain which header is in force: others may have waited to be put in order.
+        let repeated = frame.role == Role::Header && self.ring.headers().holds(&frame);
+        if repeated && self.settings.play.reduce_sequence_header {
+            self.totals.dropped += 1;
+            return false;
+        }
         if !self.ring.push(frame) {
             self.totals.dropped += 1;
             self.wants_key = true;
+            return false;
+        }
+        true
+    }
+
+    fn push(&mut self, now: Time, frame: Frame) -> bool {
+        if !self.keep(frame) {
             return false;
         }
         if self.players.is_empty() {
@@ -338,6 +382,93 @@ fn limits(vhost: &Vhost) -> RingLimits {
         frames: RING_FRAMES,
         length_us: i64::try_from(play.queue_length.as_micros()).unwrap_or(i64::MAX),
         gop_cache: play.gop_cache,
-        gop_frames: play.gop_cache_max_frames,
+        gop_frames: if play.gop_cache_max_frames == 0 { usize::MAX } else { play.gop_cache_max_frames },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::config::{Config, Settings};
+    use crate::hub::{Hub, Step};
+    use crate::media::Codec;
+
+    /// A hub with one stream that is being published, its id, and a player of it.
+    fn live(settings: &Arc<Vhost>) -> (Hub, u32, Player) {
+        let mut hub = Hub::default();
+        let name = Name { vhost: "v".into(), app: "a".into(), stream: "s".into() };
+        let published = hub.publish(Time::ZERO, &name, settings, Source::Encoder(1)).unwrap();
+        let (id, player) = hub.play(Time::ZERO, &name, settings, 1).unwrap();
+        assert_eq!(id, published.stream);
+        (hub, id, player)
+    }
+
+    fn vhost(change: impl FnOnce(&mut crate::config::Play)) -> Arc<Vhost> {
+        let (settings, _) = Settings::from_config(&Config::new()).unwrap();
+        let mut vhost = settings.vhost("").unwrap().as_ref().clone();
+        change(&mut vhost.play);
+        Arc::new(vhost)
+    }
+
+    fn video(role: Role, ms: i64, payload: &'static [u8]) -> Frame {
+        let payload = Bytes::from_static(payload);
+        let dts = ms * 1000;
+        Frame { kind: Kind::Video, codec: Codec::H264, role, dts, pts: dts, payload, relay: Bytes::new() }
+    }
+
+    fn payloads(ring: &Ring) -> Vec<&[u8]> {
+        (ring.base()..ring.head()).map(|seq| &ring.frame(seq).unwrap().payload[..]).collect()
+    }
+
+    #[test]
+    fn a_header_that_comes_back_is_not_left_out_while_another_waits_to_be_put_in_order() {
+        let (mut hub, id, _player) = live(&vhost(|play| {
+            play.mix_correct = true;
+            play.reduce_sequence_header = true;
+        }));
+        let stream = hub.stream_mut(id).unwrap();
+        stream.write(Time::ZERO, video(Role::Header, 0, b"A"));
+        for i in 0..20 {
+            stream.write(Time::ZERO, video(Role::Key, i, b"k"));
+        }
+        for header in [&b"B"[..], b"A", b"A"] {
+            stream.write(Time::ZERO, video(Role::Header, 20, header));
+        }
+        stream.end(Time::ZERO);
+        assert_eq!(payloads(stream.ring()).last(), Some(&&b"A"[..]));
+        assert_eq!(stream.totals().dropped, 1);
+    }
+
+    #[test]
+    fn what_waits_to_be_put_in_order_goes_out_when_that_is_turned_off() {
+        let (mut hub, id, _player) = live(&vhost(|play| play.mix_correct = true));
+        let stream = hub.stream_mut(id).unwrap();
+        stream.write(Time::ZERO, video(Role::Key, 0, b"1"));
+        assert!(stream.ring().is_empty());
+        stream.configure(&vhost(|_| {}));
+        stream.write(Time::ZERO, video(Role::Delta, 40, b"2"));
+        assert_eq!(payloads(stream.ring()), [b"1", b"2"]);
+    }
+
+    #[test]
+    fn nobody_is_sent_the_first_gop_twice() {
+        let (mut hub, id, mut player) = live(&vhost(|_| {}));
+        let stream = hub.stream_mut(id).unwrap();
+        stream.write(Time::ZERO, video(Role::Key, 0, b"k"));
+        for i in 1..10 {
+            stream.write(Time::ZERO, video(Role::Delta, i * 40, b"d"));
+        }
+        let mut next = || match player.step(stream.ring(), 100_000) {
+            Step::Frame(seq, _) => {
+                player.taken();
+                Some(seq)
+            }
+            _ => None,
+        };
+        let given: Vec<_> = std::iter::repeat_with(&mut next).take(20).flatten().collect();
+        assert_eq!(given, Vec::from_iter(0..10));
+        assert_eq!(player.skips(), 0);
     }
 }

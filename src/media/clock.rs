@@ -51,41 +51,52 @@ impl Correction {
 /// the next one's start join.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Jitter {
-    /// The last timestamp in and what it became.
-    last: Option<(i64, i64)>,
+    /// The last timestamp of this publisher's.
+    last_in: Option<i64>,
+    /// What it became.
+    last_out: Option<i64>,
+    /// The latest timestamp given: of the track that is ahead. After a jump time goes on from there, so
+    /// that neither track goes back.
+    latest: i64,
 }
 
 impl Jitter {
     /// What `dts` (µs) is on the stream's clock.
     pub fn correct(&mut self, how: Correction, dts: i64) -> i64 {
-        let out = match (how, self.last) {
-            (Correction::Off, _) => dts,
-            (Correction::Zero, None) => 0,
-            (Correction::Zero, Some((last_in, last_out))) => {
-                last_out.saturating_add(dts.saturating_sub(last_in)).max(0)
-            }
+        let on = self.latest.saturating_add(FRAME_US);
+        let out = match (how, self.last_out, self.last_in) {
+            (Correction::Off, ..) => dts,
+            (Correction::Zero, None, _) => 0,
             // A publisher that starts within a jump of zero keeps its start, as players expect of the
             // first few frames that an encoder's delay has shifted.
-            (Correction::Full { .. }, None) => {
-                if (0..=JUMP_US).contains(&dts) {
-                    dts
-                } else {
-                    0
+            (Correction::Full { .. }, None, _) if (0..=JUMP_US).contains(&dts) => dts,
+            (Correction::Full { .. }, None, _) => 0,
+            // Another publisher, with a clock of its own.
+            (_, Some(_), None) => on,
+            (Correction::Zero, Some(last_out), Some(last_in)) => {
+                last_out.saturating_add(dts.saturating_sub(last_in)).max(0)
+            }
+            (Correction::Full { jump_us }, Some(last_out), Some(last_in)) => {
+                let delta = dts.saturating_sub(last_in);
+                match (-jump_us..=jump_us).contains(&delta) {
+                    true => last_out.saturating_add(delta).max(0),
+                    false => on,
                 }
             }
-            (Correction::Full { jump_us }, Some((last_in, last_out))) => {
-                let delta = dts.saturating_sub(last_in);
-                let delta = if (-jump_us..=jump_us).contains(&delta) { delta } else { FRAME_US };
-                last_out.saturating_add(delta).max(0)
-            }
         };
-        self.last = Some((dts, out));
+        self.latest = self.latest.max(out);
+        (self.last_in, self.last_out) = (Some(dts), Some(out));
         out
     }
 
     /// The last corrected timestamp, in µs: what headers and scripts, which don't move the clock, get.
     pub fn now(&self) -> i64 {
-        self.last.map_or(0, |(_, out)| out)
+        self.last_out.unwrap_or(0)
+    }
+
+    /// Another publisher begins, with a clock of its own.
+    pub fn restart(&mut self) {
+        self.last_in = None;
     }
 }
 
@@ -109,17 +120,30 @@ mod tests {
         assert_eq!(at(40), 40);
         assert_eq!(at(80), 80);
         assert_eq!(at(70), 70); // audio and video interleave
-        assert_eq!(at(86_400_000), 80); // a day's jump
-        assert_eq!(at(86_400_040), 120);
-        assert_eq!(at(0), 130); // and back
-        assert_eq!(at(250), 380);
-        assert_eq!(at(501), 390);
+        assert_eq!(at(86_400_000), 90); // a day's jump, from the track that is ahead
+        assert_eq!(at(86_400_040), 130);
+        assert_eq!(at(0), 140); // and back
+        assert_eq!(at(250), 390);
+        assert_eq!(at(501), 400);
     }
 
     #[test]
     fn full_starts_a_late_publisher_at_zero() {
         assert_eq!(Jitter::default().correct(Correction::FULL, 5_000_000), 0);
         assert_eq!(Jitter::default().correct(Correction::FULL, -5), 0);
+    }
+
+    #[test]
+    fn another_publisher_goes_on_where_the_last_one_ended() {
+        for how in [Correction::FULL, Correction::Zero] {
+            let mut j = Jitter::default();
+            j.restart();
+            assert_eq!((j.correct(how, 0), j.correct(how, 100_000)), (0, 100_000));
+            j.restart();
+            assert_eq!((j.correct(how, 0), j.correct(how, 40_000)), (110_000, 150_000));
+            j.restart();
+            assert_eq!(j.correct(how, 9_000_000), 160_000);
+        }
     }
 
     #[test]

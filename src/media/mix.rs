@@ -2,20 +2,22 @@
 
 use std::collections::VecDeque;
 
-use super::frame::{Frame, Kind};
+use super::frame::{Frame, Kind, Role};
 
 /// Frames of one kind that wait at most for one of the other kind.
 const WAIT_FOR_OTHER: usize = 10;
 /// Frames of each kind that are held so that the order can be told.
 const HOLD: usize = 2;
 
-/// Holds a few frames back and hands them out by decoding time; frames of the same time keep their
-/// order. Headers and scripts pass through the queue in their place.
+/// Holds a few frames back and hands them out by decoding time; frames of the same time and of the same
+/// kind keep their order. Headers pass through the queue in their place: nothing that follows one goes
+/// before it.
 #[derive(Debug, Default)]
 pub struct MixQueue {
     frames: VecDeque<Frame>,
     audio: usize,
     video: usize,
+    data: usize,
 }
 
 impl MixQueue {
@@ -24,9 +26,10 @@ impl MixQueue {
         match frame.kind {
             Kind::Audio => self.audio += 1,
             Kind::Video => self.video += 1,
-            Kind::Data => {}
+            Kind::Data => self.data += 1,
         }
-        let at = self.frames.iter().rposition(|f| f.dts <= frame.dts).map_or(0, |i| i + 1);
+        let stays_before = |f: &Frame| f.dts <= frame.dts || f.kind == frame.kind || f.role == Role::Header;
+        let at = self.frames.iter().rposition(stays_before).map_or(0, |i| i + 1);
         self.frames.insert(at, frame);
     }
 
@@ -34,7 +37,8 @@ impl MixQueue {
     pub fn pop(&mut self) -> Option<Frame> {
         let certain = (self.audio >= HOLD && self.video >= HOLD)
             || self.audio >= WAIT_FOR_OTHER
-            || self.video >= WAIT_FOR_OTHER;
+            || self.video >= WAIT_FOR_OTHER
+            || self.data >= WAIT_FOR_OTHER;
         if certain { self.take() } else { None }
     }
 
@@ -44,7 +48,7 @@ impl MixQueue {
         match frame.kind {
             Kind::Audio => self.audio -= 1,
             Kind::Video => self.video -= 1,
-            Kind::Data => {}
+            Kind::Data => self.data -= 1,
         }
         Some(frame)
     }
@@ -54,7 +58,7 @@ impl MixQueue {
 mod tests {
     use bytes::Bytes;
 
-    use super::super::frame::{Codec, Role};
+    use super::super::frame::Codec;
     use super::*;
 
     fn frame(kind: Kind, dts: i64) -> Frame {
@@ -88,5 +92,29 @@ mod tests {
             while q.pop().is_some() {}
             assert!(q.frames.len() < WAIT_FOR_OTHER);
         }
+    }
+
+    #[test]
+    fn scripts_alone_are_held_at_most_ten() {
+        let mut q = MixQueue::default();
+        q.push(frame(Kind::Audio, 0));
+        for i in 0..100 {
+            q.push(frame(Kind::Data, i));
+            while q.pop().is_some() {}
+            assert!(q.frames.len() <= WAIT_FOR_OTHER);
+        }
+    }
+
+    #[test]
+    fn a_track_keeps_its_order_and_nothing_goes_before_a_header() {
+        let mut q = MixQueue::default();
+        let header = Frame { role: Role::Header, ..frame(Kind::Video, 100) };
+        for f in [frame(Kind::Audio, 100), header, frame(Kind::Video, 90), frame(Kind::Video, 80)] {
+            q.push(f);
+        }
+        q.push(frame(Kind::Audio, 70));
+        let order: Vec<_> = std::iter::from_fn(|| q.take()).map(|f| (f.kind, f.dts)).collect();
+        let (a, v) = (Kind::Audio, Kind::Video);
+        assert_eq!(order, [(a, 100), (v, 100), (a, 70), (v, 90), (v, 80)]);
     }
 }

@@ -106,6 +106,11 @@ impl Ring {
         }
     }
 
+    /// The limits in force.
+    pub fn limits(&self) -> &RingLimits {
+        &self.limits
+    }
+
     /// Takes new limits; they hold from the next frame on.
     pub fn set_limits(&mut self, limits: RingLimits) {
         self.limits = limits;
@@ -161,6 +166,11 @@ impl Ring {
     /// The newest keyframe still held, for a player that has fallen behind `cursor`.
     pub fn newest_key(&self, cursor: u64) -> Option<&Start> {
         self.start.as_ref().filter(|start| start.seq > cursor || cursor < self.base)
+    }
+
+    /// Whether a keyframe of this publish is held.
+    pub fn has_key(&self) -> bool {
+        self.start.is_some()
     }
 
     /// Whether the publish that is going on has video.

@@ -288,7 +288,9 @@ fn answer(filler: &mut Filler, c1: &mut Packet, out: &mut BytesMut) {
     out.reserve(1 + 2 * PACKET);
     out.put_u8(VERSION);
     let mut s1 = [0; PACKET];
-    match find_digest(c1, CLIENT_KEY_TEXT) {
+    // A client whose version is zero has no digest: the search is four hashes of 1.5 KB.
+    let has_version = c1.get(4..8).is_some_and(|version| version != [0; 4]);
+    match if has_version { find_digest(c1, CLIENT_KEY_TEXT) } else { None } {
         Some((layout, digest)) => {
             filler.packet(&mut s1, SERVER_VERSION);
             layout.write(&mut s1, SERVER_KEY_TEXT);

@@ -3,11 +3,12 @@
 
 /// The longest RTMP message taken from a peer, in bytes: a keyframe of 20 Mbit/s video is about a tenth.
 pub const RTMP_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
-/// The longest message before `connect` is answered, in bytes.
-pub const RTMP_MESSAGE_BYTES_BEFORE_CONNECT: usize = 64 * 1024;
+/// The longest message of a peer that has published nothing yet, in bytes: commands are far shorter.
+pub const RTMP_MESSAGE_BYTES_BEFORE_PUBLISH: usize = 64 * 1024;
 /// Chunk streams that one peer may use at a time; real clients use fewer than ten.
 pub const RTMP_CHUNK_STREAMS: usize = 64;
-/// Bytes of begun messages held for one peer over all its chunk streams.
+/// Bytes of begun messages held for one peer over all its chunk streams; never more than one and a half
+/// of the longest message that it may send.
 pub const RTMP_PARTIAL_BYTES: usize = 12 * 1024 * 1024;
 /// The largest chunk size taken from a peer, in bytes (RTMP 1.0, 5.4.1 allows 0xFFFFFF).
 pub const RTMP_CHUNK_SIZE_MAX: u32 = 0xFF_FFFF;

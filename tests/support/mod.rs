@@ -8,8 +8,11 @@
 
 pub(crate) mod clients;
 pub(crate) mod flv;
+pub(crate) mod host;
+pub(crate) mod logs;
 pub(crate) mod nginx;
 pub(crate) mod process;
+pub(crate) mod rtmp_client;
 pub(crate) mod server;
 
 use std::net::TcpListener;

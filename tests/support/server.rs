@@ -44,17 +44,17 @@ impl Server {
 
     /// Waits until `n` players of `live/<stream>` have been accepted, counted from the start.
     pub(crate) fn wait_play(&self, stream: &str, n: usize) {
-        self.process.wait_log(n, &format!("] play live/{stream}"));
+        self.process.wait_log(n, &format!("] plays __defaultVhost__/live/{stream}"));
     }
 
     /// Waits for the `n`th publisher of `live/<stream>`.
     pub(crate) fn wait_publish(&self, stream: &str, n: usize) {
-        self.process.wait_log(n, &format!("] publish live/{stream}"));
+        self.process.wait_log(n, &format!("] publishes __defaultVhost__/live/{stream}"));
     }
 
     /// Waits until the `n`th publisher of `live/<stream>` has gone.
     pub(crate) fn wait_unpublish(&self, stream: &str, n: usize) {
-        self.process.wait_log(n, &format!("] unpublish live/{stream}"));
+        self.process.wait_log(n, &format!("] stopped publishing __defaultVhost__/live/{stream}"));
     }
 }
 

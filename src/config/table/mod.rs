@@ -119,11 +119,6 @@ impl Directive {
         self
     }
 
-    const fn at_start(mut self) -> Self {
-        self.reload = false;
-        self
-    }
-
     const fn ours(mut self) -> Self {
         self.ours = true;
         self

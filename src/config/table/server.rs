@@ -13,7 +13,7 @@ const LATENCY: Kind = Int { min: -1, max: i32::MAX as i64, unit: "ms" };
 
 #[rustfmt::skip]
 pub(super) static ROWS: &[Directive] = &[
-    row("listen", Listen, "", "Where RTMP is served; without it nothing listens, as a host that only publishes wants.").built().at_start(),
+    row("listen", Listen, "", "Where RTMP is served; without it nothing listens, as a host that only publishes wants.").built(),
     row("chunk_size", CHUNK_SIZE, "60000", "RTMP chunk size that is announced to peers and used towards them, in bytes.").built(),
     row("max_connections", Int { min: 1, max: 1_000_000, unit: "" }, "1000", "Connections held at a time; one more is closed at once.").built(),
     row("handshake_timeout", Int { min: 100, max: 3_600_000, unit: "ms" }, "10000", "How long a connection may take from accept to its play or publish command, in ms.").built().ours(),

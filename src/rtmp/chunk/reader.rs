@@ -329,8 +329,9 @@ impl ChunkReader {
         let fresh = self.chunk_left.saturating_sub(stashed).min(input.len());
         let taken = stashed.saturating_add(fresh);
         let held = self.partial_bytes.saturating_add(taken);
-        if held > RTMP_PARTIAL_BYTES {
-            return Err(ChunkError::PartialBytes { held, limit: RTMP_PARTIAL_BYTES });
+        let limit = self.message_limit.saturating_add(self.message_limit / 2).min(RTMP_PARTIAL_BYTES);
+        if held > limit {
+            return Err(ChunkError::PartialBytes { held, limit });
         }
         stream.make_room(taken);
         if let Some((head, rest)) = self.stash.split_at_checked(stashed)

@@ -12,10 +12,10 @@ const PEER_BANDWIDTH: u32 = 2_500_000;
 const DYNAMIC: u8 = 2;
 
 impl Session {
-    /// Lets the peer connect.
-    pub fn accept_connect(&mut self, options: &ConnectOptions) {
-        let Some(Waiting::Connect { transaction }) = self.waiting.take() else { return };
-        self.reader.set_message_limit(limits::RTMP_MESSAGE_BYTES);
+    /// Lets the peer connect. How long the host has thought about it is not counted as the peer's time.
+    pub fn accept_connect(&mut self, now: Time, options: &ConnectOptions) {
+        let Some(Waiting::Connect { transaction, since }) = self.waiting.take() else { return };
+        self.idle.0 = self.idle.0 + now.since(since);
         if options.in_ack_size > 0 {
             self.acks.window = options.in_ack_size;
             self.acks.fixed = true;
@@ -61,6 +61,7 @@ impl Session {
     /// Lets the peer publish.
     pub fn accept_publish(&mut self, now: Time, options: PublishOptions) {
         let Some(Waiting::Publish { stream }) = self.waiting.take() else { return };
+        self.reader.set_message_limit(limits::RTMP_MESSAGE_BYTES);
         let clock = Unwrap::default();
         self.set_role(stream, StreamRole::Publishing { clock, last: now, seen: false, options });
         if self.fc_publish {
@@ -95,7 +96,7 @@ impl Session {
     /// Refuses what the peer asked for, with a sentence that it is told; the connection ends.
     pub fn refuse(&mut self, why: &str) {
         match self.waiting.take() {
-            Some(Waiting::Connect { transaction }) => {
+            Some(Waiting::Connect { transaction, .. }) => {
                 self.send_command(COMMAND_CSID, 0, "_error", transaction, |out| {
                     amf0::null(out);
                     amf0::object(out, &status("error", "NetConnection.Connect.Rejected", why));

@@ -16,7 +16,7 @@ impl Session {
         }
         let stream = message.stream_id;
         match name {
-            "connect" => self.on_connect(transaction, &values),
+            "connect" => self.on_connect(now, transaction, &values),
             "createStream" => self.on_create_stream(transaction),
             "releaseStream" => {
                 self.send_result(transaction);
@@ -78,14 +78,14 @@ impl Session {
         }
     }
 
-    fn on_connect(&mut self, transaction: f64, values: &[Value]) -> Result<(), SessionError> {
+    fn on_connect(&mut self, now: Time, transaction: f64, values: &[Value]) -> Result<(), SessionError> {
         if self.client.is_some() {
             return Err(SessionError::Order { command: "connect", expected: "a stream's command" });
         }
         let mut request = ConnectRequest::from_object(values.get(2));
         request.name = url::resolve(&request.tc_url, &request.app, "")?;
         self.client = Some(Box::new(request.clone()));
-        self.waiting = Some(Waiting::Connect { transaction });
+        self.waiting = Some(Waiting::Connect { transaction, since: now });
         self.event = Some(Event::Connect(Box::new(request)));
         Ok(())
     }

@@ -7,6 +7,8 @@
 mod answers;
 mod commands;
 mod request;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::time::Duration;
@@ -218,7 +220,7 @@ enum State {
 /// The host's word is awaited.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Waiting {
-    Connect { transaction: f64 },
+    Connect { transaction: f64, since: Time },
     Publish { stream: u32 },
     Play { stream: u32, reset: bool },
 }
@@ -251,7 +253,7 @@ impl Session {
     /// `timeout` is how long the peer may take to publish or play.
     pub fn new(now: Time, entropy: u64, timeout: Duration) -> Self {
         let mut reader = ChunkReader::new();
-        reader.set_message_limit(limits::RTMP_MESSAGE_BYTES_BEFORE_CONNECT);
+        reader.set_message_limit(limits::RTMP_MESSAGE_BYTES_BEFORE_PUBLISH);
         Self {
             state: State::Handshake(Box::new(ServerHandshake::new(entropy))),
             reader,
@@ -420,8 +422,9 @@ impl Session {
             type_id::AUDIO => Kind::Audio,
             type_id::VIDEO => Kind::Video,
             type_id::DATA_AMF0 => return self.data(id, dts, body),
-            // Type 15 is AMF0 behind one format byte.
-            type_id::DATA_AMF3 => return self.data(id, dts, body.slice(body.len().min(1)..)),
+            // Type 15 is AMF0 behind a format byte of zero, which some leave out.
+            type_id::DATA_AMF3 if body.starts_with(&[0]) => return self.data(id, dts, body.slice(1..)),
+            type_id::DATA_AMF3 => return self.data(id, dts, body),
             _ => return,
         };
         self.event = Some(match flv::frame(kind, dts, body) {
@@ -499,7 +502,7 @@ impl Session {
 /// since some encoders give media another id than the publish.
 fn publishing(streams: &mut [MessageStream], id: u32) -> Option<&mut MessageStream> {
     let is_publishing = |s: &MessageStream| matches!(s.role, StreamRole::Publishing { .. });
-    let at = match streams.iter().position(|s| s.id == id) {
+    let at = match streams.iter().position(|s| s.id == id && is_publishing(s)) {
         Some(at) => Some(at),
         None if streams.iter().filter(|s| is_publishing(s)).count() == 1 => {
             streams.iter().position(is_publishing)

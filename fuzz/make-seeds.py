@@ -1,0 +1,266 @@
+#!/usr/bin/env python3
+"""Writes fuzz/seeds: small valid inputs for each target, that it begins from."""
+
+import pathlib
+import struct
+
+SEEDS = pathlib.Path(__file__).parent / "seeds"
+
+
+def seed(target, name, data):
+    folder = SEEDS / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+# AMF0
+
+def key(text):
+    return struct.pack(">H", len(text)) + text.encode()
+
+
+def amf(value):
+    if value is None:
+        return b"\x05"
+    if isinstance(value, bool):
+        return bytes([1, value])
+    if isinstance(value, (int, float)):
+        return b"\0" + struct.pack(">d", value)
+    if isinstance(value, str):
+        return b"\x02" + key(value)
+    if isinstance(value, list):
+        return b"\x0a" + struct.pack(">I", len(value)) + b"".join(map(amf, value))
+    body = b"".join(key(k) + amf(v) for k, v in value.items()) + b"\0\0\x09"
+    return b"\x03" + body
+
+
+def ecma(entries):
+    return b"\x08" + struct.pack(">I", len(entries)) + amf(entries)[1:]
+
+
+def command(*values):
+    return b"".join(map(amf, values))
+
+
+TC_URL = "rtmp://127.0.0.1:1935/live"
+CONNECT = command("connect", 1, {"app": "live", "tcUrl": TC_URL, "flashVer": "FMLE/3.0"})
+CONNECT_ENHANCED = command("connect", 1, {
+    "app": "live?vhost=a.b", "tcUrl": TC_URL, "objectEncoding": 3, "fourCcList": ["hvc1", "av01"],
+    "pageUrl": "http://a.b/", "capsEx": 3,
+})
+META = {"width": 1280, "height": 720, "framerate": 25, "duration": 0, "encoder": "Lavf", "bravo_atc": True}
+METADATA = amf("onMetaData") + ecma(META)
+SET_METADATA = amf("@setDataFrame") + METADATA
+
+# Bodies
+
+SPS = bytes.fromhex("6764001facd9405005bb011000000300100000030320f1831960")
+PPS = bytes.fromhex("68ebe3cb22c0")
+AVCC = b"\1\x64\0\x1f\xff\xe1" + struct.pack(">H", len(SPS)) + SPS + b"\1" + struct.pack(">H", len(PPS)) + PPS
+NAL = b"\0\0\0\5\x65abcd"
+BODIES = {
+    "avc-header": b"\x17\0\0\0\0" + AVCC,
+    "avc-key": b"\x17\1\0\0\x28" + NAL,
+    "avc-delta": b"\x27\1\0\0\0" + NAL,
+    "avc-end": b"\x17\2\0\0\0",
+    "hevc-legacy": b"\x1c\1\0\0\0" + NAL,
+    "hevc-header": b"\x90hvc1\1\1\x60\0\0\0\x90\0\0\0\0\0\x5d",
+    "hevc-key": b"\x91hvc1\0\0\x28" + NAL,
+    "hevc-x": b"\xa3hvc1" + NAL,
+    "hevc-hdr": b"\xd4hvc1" + amf("colorInfo") + amf({"a": 1}),
+    "av1-key": b"\x91av01\x12\0",
+    "video-multitrack": b"\x96\1hvc1\0\0\0\5\0\0\0ab\1\0\0\2cd",
+    "video-modifier": b"\x97\2\0\0\1\1av01ab",
+    "command-frame": b"\x57\0",
+    "aac-header": b"\xaf\0\x12\x10",
+    "aac": b"\xaf\1\x21\x10\4\x60",
+    "mp3": b"\x2f\xff\xfb\x90\x64\0\0\0\0",
+    "g711": b"\x72" + bytes(16),
+    "opus-header": b"\x90OpusOpusHead\1\2\x38\1\x80\xbb\0\0\0\0\0",
+    "opus": b"\x91Opus\xfc\xff\xfe",
+    "audio-multitrack": b"\x95\x01Opus\0\0\0\1a\1\0\0\1b",
+    "metadata": METADATA,
+    "set-metadata": SET_METADATA,
+    "cue": amf("onCuePoint") + amf({"name": "x", "time": 1.5}),
+}
+
+
+def tag(kind, ms, body):
+    head = bytes([kind]) + struct.pack(">I", len(body))[1:] + struct.pack(">I", ms)[1:] + bytes([ms >> 24])
+    return head + bytes(3) + body + struct.pack(">I", len(body) + 11)
+
+
+FLV = b"FLV\1\5\0\0\0\x09\0\0\0\0" + b"".join([
+    tag(18, 0, METADATA),
+    tag(9, 0, BODIES["avc-header"]),
+    tag(8, 0, BODIES["aac-header"]),
+    tag(9, 0, BODIES["avc-key"]),
+    tag(8, 23, BODIES["aac"]),
+    tag(9, 40, BODIES["avc-delta"]),
+    tag(9, 0x1000000, BODIES["hevc-key"]),
+])
+
+# Chunks
+
+def chunks(messages, size=128):
+    out = b""
+    for csid, ms, type_id, stream, body in messages:
+        extended = struct.pack(">I", ms) if ms >= 0xFFFFFF else b""
+        out += bytes([csid]) + struct.pack(">I", min(ms, 0xFFFFFF))[1:] + struct.pack(">I", len(body))[1:]
+        out += bytes([type_id]) + struct.pack("<I", stream) + extended
+        for at in range(0, max(len(body), 1), size):
+            out += (bytes([0xC0 | csid]) + extended if at else b"") + body[at:at + size]
+        if type_id == 1:
+            size = struct.unpack(">I", body)[0]
+    return out
+
+
+def u32(*values):
+    return b"".join(struct.pack(">I", v) for v in values)
+
+
+AGGREGATE = tag(9, 5, BODIES["avc-key"]) + tag(8, 7, BODIES["aac"])
+
+PUBLISH = [
+    (2, 0, 1, 0, u32(4096)),
+    (3, 0, 20, 0, CONNECT),
+    (2, 0, 5, 0, u32(2500000)),
+    (3, 0, 20, 0, command("releaseStream", 2, None, "a")),
+    (3, 0, 20, 0, command("FCPublish", 3, None, "a")),
+    (3, 0, 20, 0, command("createStream", 4)),
+    (3, 0, 20, 1, command("publish", 5, None, "a?token=x", "live")),
+    (4, 0, 18, 1, SET_METADATA),
+    (6, 0, 9, 1, BODIES["avc-header"]),
+    (4, 0, 8, 1, BODIES["aac-header"]),
+    (6, 0, 9, 1, BODIES["avc-key"]),
+    (4, 23, 8, 1, BODIES["aac"]),
+    (6, 40, 22, 1, AGGREGATE),
+    (6, 80, 9, 1, BODIES["avc-delta"]),
+    (3, 0, 20, 0, command("FCUnpublish", 6, None, "a")),
+    (3, 0, 20, 0, command("deleteStream", 7, None, 1)),
+]
+PLAY = [
+    (3, 0, 20, 0, CONNECT_ENHANCED),
+    (2, 0, 6, 0, u32(5000) + b"\2"),
+    (3, 0, 20, 0, command("createStream", 2)),
+    (3, 0, 20, 0, command("getStreamLength", 3, None, "a")),
+    (3, 0, 20, 1, command("play", 4, None, "a", -2000, -1, True)),
+    (2, 0, 4, 0, b"\0\3" + u32(1, 1000)),
+    (2, 0, 4, 0, b"\0\6" + u32(99)),
+    (3, 0, 20, 1, command("pause", 5, None, True, 0)),
+    (3, 0, 20, 1, command("receiveVideo", 6, None, False)),
+    (3, 0, 20, 1, command("pause", 7, None, False, 0)),
+    (3, 0, 20, 1, command("seek", 8, None, 5)),
+    (3, 0, 17, 1, b"\0" + command("closeStream", 0, None)),
+    (3, 0, 20, 1, command("play", 9, None, "b")),
+]
+HANDSHAKE = b"\3" + bytes(3072)
+
+
+def as_messages(messages):
+    return b"".join(
+        bytes([type_id, csid, stream]) + struct.pack(">HH", ms, len(body)) + body
+        for csid, ms, type_id, stream, body in messages
+    )
+
+
+# Operations on the hub, as the crate `arbitrary` reads them.
+
+OPS = ["publish", "unpublish", "play", "stop", "write", "many", "jump", "flush", "pause", "receive",
+       "reload", "atc", "pass"]
+
+
+def op(name, layout, *values):
+    variant = ((OPS.index(name) << 32) + (1 << 31)) // len(OPS)
+    return b"\1" + struct.pack("<I", variant) + struct.pack("<" + layout, *values)
+
+
+def limits(size=3, gop=3, queue=3, flags=1, merge=0):
+    return bytes([size, gop, queue, flags, merge])
+
+
+def write(kind, role, size=4, dts=20, version=0, name=0):
+    return op("write", "BBBBh?", name, kind, role, size, dts, version)
+
+
+AUDIO, VIDEO, DATA = 0, 1, 3
+HEADER, KEY, DELTA, MARK = range(4)
+FLUSH = op("flush", "BBBB", 0, 0, 200, 255)
+BLOCKED = op("flush", "BBBB", 0, 1, 200, 255)
+GOP = (write(DATA, HEADER) + write(VIDEO, HEADER) + write(AUDIO, HEADER) + write(VIDEO, KEY, 9)
+       + write(AUDIO, KEY) + write(VIDEO, DELTA) + write(AUDIO, KEY) + write(VIDEO, DELTA))
+LIVE = op("publish", "BB", 0, 0) + op("play", "B", 0) + GOP + FLUSH
+
+
+def main():
+    seed("handshake", "simple", b"\0" + HANDSHAKE)
+    seed("handshake", "cut", b"\x80" + HANDSHAKE + b"more")
+    seed("handshake", "digest", b"\x80\3" + bytes(4) + b"\x80\0\3\2" + bytes(1528))
+    seed("handshake", "http", b"\0GET / HTTP/1.1\r\n")
+    seed("handshake", "tls", b"\0\x16\3\1")
+
+    seed("chunk_reader", "publish", b"\0\0" + chunks(PUBLISH))
+    seed("chunk_reader", "play", b"\x80\1" + chunks(PLAY))
+    seed("chunk_reader", "extended", b"\3\0" + chunks([(4, 0x1234567, 8, 1, bytes(300))]))
+    seed("chunk_reader", "compressed",
+         b"\0\0" + chunks([(4, 20, 8, 1, b"abc")]) + b"\x44\0\0\x14\0\0\2\x08ab\x84\0\0\x14cd\xc4ef")
+    seed("chunk_reader", "ids", b"\0\0\0\5\0\0\0\0\0\1\x08\1\0\0\0a\1\5\1\0\0\0\0\0\1\x08\1\0\0\0b")
+    seed("chunk_reader", "abort", b"\0\0\4\0\0\0\0\0\xff\x08\1\0\0\0" + bytes(128)
+         + chunks([(2, 0, 2, 0, u32(4))]))
+
+    seed("amf0", "connect", CONNECT)
+    seed("amf0", "connect-enhanced", CONNECT_ENHANCED)
+    seed("amf0", "metadata", SET_METADATA)
+    seed("amf0", "rest", b"\x06\x07\0\1\x0b" + bytes(10) + b"\x0c\0\0\0\2ab\x0d\x0f\0\0\0\1x\x10\0\1C\0\0\x09")
+    seed("amf0", "amf3", b"\0\2\0\4play\x11\x09\5\1\2\4\xff\xff\xff\xff\x11\x0a\x0b\1\3a\6\3b\1\x11\x0c\5ab")
+    seed("amf0", "amf3-object", b"\x0a\x1b\3C\3a\1\3b\2\1")
+
+    for name, body in BODIES.items():
+        seed("flv_tag", name, b"\0" + body)
+    seed("flv_tag", "file", b"\x80" + FLV)
+
+    seed("config", "small", b"listen 1935;\nvhost __defaultVhost__ {\n}\n")
+    seed("config", "play", b"""# a comment
+listen 1935 127.0.0.1:1936 [::]:1937; max_connections 100; chunk_size 60000;
+vhost a.b {
+    tcp_nodelay on; min_latency off; in_ack_size 0; out_ack_size 2500000;
+    play { gop_cache off; queue_length 2.5; time_jitter zero; mw_latency 350; mw_msgs 8; ring_bytes 65536; }
+    publish { firstpkt_timeout 20000; normal_timeout 7000; on_conflict replace; }
+}
+""")
+    seed("config", "older", b"rtmp { listen 1; } vhost a { gop_cache on; forward 1.2.3.4:1; refer x.y; mode remote;"
+         b" origin 1.1.1.1; publish_1stpkt_timeout 2000; }")
+    seed("config", "quotes", b"vhost \"a b\" { ingest c { enabled on; input { type file; url 'a\\'b\"#;{}'; }"
+         b" ffmpeg \"/x\\\\y\"; engine { enabled off; output rtmp://127.0.0.1:1935/live/c; } } }")
+    seed("config", "unbuilt", b"srs_log_tank console; daemon off; http_api { enabled on; listen 1985; }\n"
+         b"vhost v { hls { enabled on; hls_fragment 10; } transcode t { enabled off; engine e { vcodec x; } } }")
+
+    # How it is cut, what it is, the host's words, the clock.
+    seed("session", "publish", b"\0\1\0\0" + chunks(PUBLISH))
+    seed("session", "publish-cut", b"\x80\1\0\0" + chunks(PUBLISH))
+    seed("session", "play", b"\0\1\0\1" + chunks(PLAY))
+    seed("session", "refused", b"\0\1\2\0" + chunks(PUBLISH))
+    seed("session", "whole", b"\x80\0\0\0" + HANDSHAKE + chunks(PLAY[:4]))
+    seed("session", "publish-messages", b"\x80\2\0\0" + as_messages(PUBLISH))
+    seed("session", "play-messages", b"\0\2\0\3" + as_messages(PLAY))
+
+    empty = limits() + limits()
+    seed("hub_ops", "live", empty + LIVE + GOP + FLUSH)
+    seed("hub_ops", "again", empty + LIVE + op("unpublish", "BB", 0, 0) + op("publish", "BB", 0, 2)
+         + GOP + FLUSH + op("play", "B", 0) + FLUSH + op("stop", "B", 0) + op("unpublish", "BB", 0, 2))
+    seed("hub_ops", "behind", limits(2, 3, 1, 1) * 2 + LIVE + BLOCKED + op("many", "BBBB", 0, 60, 9, 50)
+         + FLUSH + GOP + FLUSH)
+    seed("hub_ops", "long-gop", limits(3, 1, 1, 0) * 2 + op("publish", "BB", 0, 0) + op("play", "B", 0)
+         + op("many", "BBBB", 0, 50, 200, 1) + op("flush", "BBBB", 0, 0, 9, 4) + GOP + FLUSH)
+    seed("hub_ops", "mixed", limits(flags=3) * 2 + LIVE + GOP + write(AUDIO, KEY, 1, -30) + GOP + FLUSH
+         + op("reload", "?5s", False, limits(flags=1)) + GOP + FLUSH)
+    seed("hub_ops", "reduced", limits(flags=7) * 2 + LIVE + GOP + write(VIDEO, HEADER, 1, 0, 1)
+         + write(VIDEO, KEY) + GOP + FLUSH)
+    seed("hub_ops", "pause", empty + LIVE + op("pause", "B?", 0, True) + GOP + FLUSH
+         + op("pause", "B?", 0, False) + FLUSH + op("receive", "B??", 0, True, False) + GOP + FLUSH
+         + op("receive", "B??", 0, True, True) + GOP + FLUSH)
+    seed("hub_ops", "replace", limits(flags=65) * 2 + LIVE + op("publish", "BB", 0, 3) + GOP + FLUSH
+         + op("jump", "i", 1000) + GOP + op("atc", "B", 0) + op("pass", "H", 500) + FLUSH)
+
+
+main()

@@ -1,0 +1,83 @@
+//! Log lines, recorded with the session that each concerns.
+
+use std::sync::{Condvar, Mutex, OnceLock};
+use std::time::Instant;
+
+use log::kv::{Key, Value};
+use log::{Log, Metadata, Record};
+
+use super::PATIENCE;
+
+/// One line.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    pub(crate) level: log::Level,
+    /// The session, if the line names one.
+    pub(crate) id: Option<u64>,
+    pub(crate) text: String,
+}
+
+/// All lines since it was installed.
+#[derive(Default)]
+pub(crate) struct Logs {
+    lines: Mutex<Vec<Line>>,
+    came: Condvar,
+}
+
+/// The recorder of this process.
+pub(crate) fn install() -> &'static Logs {
+    static LOGS: OnceLock<Logs> = OnceLock::new();
+    let logs = LOGS.get_or_init(Logs::default);
+    if log::set_logger(logs).is_ok() {
+        log::set_max_level(log::LevelFilter::Info);
+    }
+    logs
+}
+
+impl Log for Logs {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let id = record.key_values().get(Key::from("id"));
+        let id = id.as_ref().and_then(Value::to_u64);
+        let line = Line { level: record.level(), id, text: record.args().to_string() };
+        self.lines.lock().unwrap().push(line);
+        self.came.notify_all();
+    }
+
+    fn flush(&self) {}
+}
+
+impl Logs {
+    /// The first line for which `is_it` says so, waited for if need be.
+    pub(crate) fn wait(&self, is_it: impl Fn(&Line) -> bool) -> Line {
+        let end = Instant::now() + PATIENCE;
+        let mut lines = self.lines.lock().unwrap();
+        let mut seen = 0;
+        loop {
+            if let Some(line) = lines[seen..].iter().find(|line| is_it(line)) {
+                return line.clone();
+            }
+            seen = lines.len();
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let last: Vec<_> = lines.iter().rev().take(20).collect();
+                panic!("the line never came; the last ones, newest first: {last:#?}");
+            }
+            lines = self.came.wait_timeout(lines, left).unwrap().0;
+        }
+    }
+
+    /// The session of the connection from this address.
+    pub(crate) fn session(&self, from: std::net::SocketAddr) -> u64 {
+        let text = format!("rtmp client from {from}");
+        self.wait(|line| line.text == text && line.id.is_some()).id.expect("an id")
+    }
+
+    /// Waits for a line of a session that says something.
+    pub(crate) fn wait_for(&self, session: u64, says: &str) -> Line {
+        self.wait(|line| line.id == Some(session) && line.text.contains(says))
+    }
+}
