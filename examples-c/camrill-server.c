@@ -47,7 +47,8 @@ static void on_log(void *user, int32_t level, camrill_id_t client, const char *l
     clock_gettime(CLOCK_REALTIME, &now);
     if (localtime_r(&now.tv_sec, &local) != NULL)
         strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &local);
-    fprintf(stderr, "[%s.%03ld] [%s] ", when, now.tv_nsec / 1000000, names[level]);
+    fprintf(stderr, "[%s.%03ld] [%s] ", when, now.tv_nsec / 1000000,
+            level >= CAMRILL_LOG_ERROR && level <= CAMRILL_LOG_TRACE ? names[level] : "");
     if (client != 0)
         fprintf(stderr, "[%u] ", (unsigned)client);
     fprintf(stderr, "%s\n", line);
@@ -102,9 +103,20 @@ out:
     free(text);
 }
 
+/* An engine may well serve no port, for a host that is its own only publisher; a server may not. */
+static int listens(camrill_engine_t *engine)
+{
+    if (camrill_config_get(engine, "listen", NULL, 0) > 0)
+        return 1;
+    fprintf(stderr, "camrill-server: the configuration has no listen: expected, for example, \"listen 1935;\"\n");
+    return 0;
+}
+
 static void reload(camrill_engine_t *engine, const struct options *options)
 {
     int32_t result = load(engine, options);
+    if (result >= 0 && !listens(engine))
+        return;
     if (result >= 0)
         result = camrill_config_apply(engine);
     if (result < 0)
@@ -203,6 +215,10 @@ int main(int argc, char **argv)
     if (result < 0)
         return complain(NULL, "creating the engine", result);
     result = load(engine, &options);
+    if (result >= 0 && !listens(engine)) {
+        camrill_engine_free(engine);
+        return 1;
+    }
     if (result >= 0)
         result = options.test ? camrill_config_check(engine) : camrill_config_apply(engine);
     if (result < 0) {

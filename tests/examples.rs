@@ -1,0 +1,281 @@
+//! The C programs of `examples-c`, built with the sanitizers and used as their users do.
+
+mod support;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use support::clients::{self, Kind, Player};
+use support::flv::{self, VIDEO};
+use support::process::Process;
+use support::{TempDir, repository, target};
+
+/// An example's program, on the static library, with AddressSanitizer and UBSan.
+fn program(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let folder = BUILT.get_or_init(|| {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut build = Command::new(cargo);
+        build.args(["build", "--quiet", "--release", "--lib", "--target-dir"]).arg(target());
+        assert!(build.current_dir(repository("")).status().expect("cargo").success());
+        let folder = target().join("sanitized");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let children = ["camrill-server", "encoder-thread", "epoll-loop", "smallest-server"].map(|name| {
+            let mut cc = Command::new("cc");
+            cc.args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g", "-O1", "-Iinclude"]);
+            cc.args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-o"]);
+            cc.arg(folder.join(name)).arg(format!("examples-c/{name}.c"));
+            cc.arg(target().join("release/libcamrill.a"));
+            cc.args(["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"]);
+            cc.current_dir(repository("")).spawn().expect("a C compiler")
+        });
+        for mut child in children {
+            assert!(child.wait().expect("a C compiler").success());
+        }
+        folder
+    });
+    folder.join(name)
+}
+
+/// A command whose standard output joins its log.
+fn logged(name: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec \"$0\" \"$@\" >&2"]).arg(program(name));
+    command
+}
+
+/// The number right behind `before` in a line.
+fn number(line: &str, before: &str) -> u16 {
+    let rest = line.split(before).nth(1).unwrap_or_else(|| panic!("no {before:?} in {line:?}"));
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or_else(|_| panic!("no port in {line:?}"))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn smallest_server_serves() {
+    let server = Process::start(logged("smallest-server").arg("127.0.0.1:0"));
+    let port = number(&server.wait_log(1, "rtmp listening on"), "127.0.0.1:");
+    let url = format!("rtmp://127.0.0.1:{port}/live/test");
+    let dir = TempDir::new();
+    let clip = clients::cut(&dir, 0, 2);
+    let player = Player::start(Kind::Rtmpdump, &url);
+    server.wait_log(1, "plays");
+    clients::publish(clients::ffmpeg(), &clip, &url).finish();
+    player.expect(&flv::read(&clip));
+    let taken = format!("127.0.0.1:{port}");
+    let second = Command::new(program("smallest-server")).arg(&taken).output().expect("a second one");
+    assert_eq!(second.status.code(), Some(1));
+    assert!(text(&second.stderr).contains(&taken), "{}", text(&second.stderr));
+    let wrong = Command::new(program("smallest-server")).arg("port").output().expect("a wrong one");
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(text(&wrong.stderr).contains("listen"), "{}", text(&wrong.stderr));
+}
+
+#[test]
+fn epoll_loop_takes_commands_beside_clients() {
+    let (mut server, mut stdin) = Process::fed(logged("epoll-loop").arg("127.0.0.1:0"));
+    let port = number(&server.wait_log(1, "rtmp on port"), "rtmp on port ");
+    stdin.write_all(b"streams\n").expect("a program that reads");
+    server.wait_log(1, "0 streams");
+    let url = format!("rtmp://127.0.0.1:{port}/live/test");
+    let player = Player::start(Kind::Rtmpdump, &url);
+    server.wait_log(1, "play live/test 127.0.0.1:");
+    server.wait_log(1, "1 players");
+    let (publisher, pipe) = clients::publish_pipe(&url);
+    let clip = std::fs::read(repository("assets/clip.flv")).expect("the clip");
+    let mut pipe = pipe;
+    pipe.write_all(&clip).expect("a publisher that reads");
+    player.wait("pictures", |tags| flv::track(tags, VIDEO).len() > 50);
+    stdin.write_all(b"streams\nstreams\n").expect("a program that reads");
+    server.wait_log(2, "live/test 640x360, 1 players, ");
+    drop(pipe);
+    publisher.finish();
+    server.wait_log(1, "unpublished live/test");
+    drop(player);
+    server.wait_log(1, "stop live/test");
+    stdin.write_all(b"quit\n").expect("a program that reads");
+    assert!(server.wait_end(Duration::from_secs(3)).is_some_and(|status| status.success()));
+}
+
+/// Each packet of a video: its times and its hash.
+fn packets(input: &str) -> Vec<[String; 3]> {
+    let mut ffmpeg = clients::ffmpeg();
+    ffmpeg.args(["-copyts", "-i", input, "-map", "0:v", "-c", "copy", "-f", "framemd5", "-"]);
+    let out = ffmpeg.output().expect("ffmpeg");
+    let lines = text(&out.stdout);
+    let lines = lines.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+            [fields[1].to_owned(), fields[2].to_owned(), fields[5].to_owned()]
+        })
+        .collect()
+}
+
+/// What ffmpeg gets of the encoder is the clip, access unit by access unit, at the clip's times.
+#[test]
+fn encoder_thread_is_watched_with_ffmpeg() {
+    let dir = TempDir::new();
+    let clip = clients::cut(&dir, 0, 4);
+    let mut encoder = Process::start(logged("encoder-thread").arg(&clip).args(["127.0.0.1:0", "1"]));
+    let port = number(&encoder.wait_log(1, "rtmp://"), "127.0.0.1:");
+    let came = packets(&format!("rtmp://127.0.0.1:{port}/live/camera"));
+    assert!(encoder.wait_end(Duration::from_secs(5)).is_some_and(|status| status.success()));
+    let sent = packets(&clip.display().to_string());
+    assert_eq!(sent.len(), 100);
+    // From the first keyframe on, or the second one on a busy machine; the end may be cut.
+    let first = sent.iter().position(|packet| packet[2] == came[0][2]).expect("a frame of the clip");
+    assert!(came.len() + 50 > sent.len(), "only {} packets", came.len());
+    assert_eq!(came[..], sent[first..first + came.len()]);
+}
+
+#[test]
+fn encoder_thread_says_what_it_wants() {
+    let out = Command::new(program("encoder-thread")).output().expect("the program");
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).starts_with("usage: encoder-thread"));
+}
+
+fn server(args: &[&str]) -> Command {
+    let mut command = Command::new(program("camrill-server"));
+    command.args(args).env_remove("SRS_LISTEN");
+    command
+}
+
+/// Runs it to its end, which must come by itself.
+fn run(args: &[&str]) -> (Option<i32>, String, String) {
+    let mut limited = Command::new("timeout");
+    limited.args(["--kill-after=1", "20"]).arg(program("camrill-server")).args(args).env_remove("SRS_LISTEN");
+    let Output { status, stdout, stderr } = limited.output().expect("camrill-server");
+    (status.code(), text(&stdout), text(&stderr))
+}
+
+fn write(path: &Path, content: &str) -> String {
+    std::fs::write(path, content).expect("a file");
+    path.display().to_string()
+}
+
+#[test]
+fn camrill_server_has_the_usual_options() {
+    let (code, out, _) = run(&["-v"]);
+    assert_eq!((code, out.as_str()), (Some(0), concat!("camrill ", env!("CARGO_PKG_VERSION"), "\n")));
+    let (code, out, _) = run(&["-h"]);
+    assert_eq!(code, Some(0));
+    assert!(out.starts_with("usage: camrill-server"), "{out}");
+    let wrong: [&[&str]; 4] = [&["-x"], &["-c"], &["extra"], &["-t", "extra"]];
+    for args in wrong {
+        let (code, out, err) = run(args);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{args:?}");
+        assert!(err.contains("usage: camrill-server"), "{args:?}: {err}");
+    }
+}
+
+#[test]
+fn camrill_server_checks_a_configuration() {
+    let dir = TempDir::new();
+    let file = dir.join("a.conf");
+    let path = write(&file, "listen 1935;\nvhost __defaultVhost__ { }\n");
+    let (code, _, err) = run(&["-t", "-c", &path]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.contains("the configuration is right"), "{err}");
+    write(&file, "listen 1935;\nmax_connections lots;\n");
+    let (code, _, err) = run(&["-t", "-c", &path]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains(&format!("{path}:2: max_connections")), "{err}");
+    let (code, _, err) = run(&["-c", &path]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains(&format!("{path}:2: max_connections")), "{err}");
+    let (code, _, err) = run(&["-t", "-c", "/nowhere/a.conf"]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("/nowhere/a.conf"), "{err}");
+    let (code, _, err) = run(&["-t"]);
+    assert_eq!(code, Some(0), "{err}");
+    // What the environment says is checked too.
+    let out = server(&["-t", "-e"]).env("SRS_LISTEN", "everywhere").output().expect("camrill-server");
+    assert_eq!(out.status.code(), Some(1));
+    assert!(text(&out.stderr).contains("SRS_LISTEN"), "{}", text(&out.stderr));
+}
+
+#[test]
+fn camrill_server_takes_the_environment_above_the_file() {
+    let dir = TempDir::new();
+    let path = write(&dir.join("a.conf"), "listen 192.0.2.1:1935;\nvhost __defaultVhost__ { }\n");
+    for args in [&["-e"][..], &["-e", "-c", &path]] {
+        let mut server = Process::start(server(args).env("SRS_LISTEN", "127.0.0.1:0"));
+        server.wait_log(1, "rtmp listening on 127.0.0.1:");
+        server.terminate();
+        assert!(server.wait_end(Duration::from_secs(3)).is_some_and(|status| status.success()));
+    }
+}
+
+#[test]
+fn camrill_server_says_which_port_is_taken() {
+    let held = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = held.local_addr().expect("its address").to_string();
+    let dir = TempDir::new();
+    let path = write(&dir.join("a.conf"), &format!("listen {address};\n"));
+    let (code, _, err) = run(&["-c", &path]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains(&format!("listen {address}")) && err.contains("another program"), "{err}");
+}
+
+#[test]
+fn camrill_server_obeys_its_signals() {
+    let dir = TempDir::new();
+    let file = dir.join("a.conf");
+    let vhost = "vhost __defaultVhost__ { }\n";
+    let path = write(&file, &format!("listen 127.0.0.1:0;\nmax_connections 50;\n{vhost}"));
+    for signal in [libc::SIGTERM, libc::SIGINT] {
+        let mut server = Process::start(&mut server(&["-c", &path]));
+        let port = number(&server.wait_log(1, "rtmp listening on"), "127.0.0.1:");
+        let url = format!("rtmp://127.0.0.1:{port}/live/test");
+        let _players = [Kind::Rtmpdump, Kind::Ffmpeg].map(|kind| Player::start(kind, &url));
+        let (_publisher, _pipe) = clients::publish_pipe(&url);
+        server.wait_log(2, "plays");
+        // Somebody who has connected and says nothing.
+        let _silent = std::net::TcpStream::connect(("127.0.0.1", port)).expect("the server");
+
+        write(&file, &format!("listen 127.0.0.1:0;\nmax_connections 60;\n{vhost}"));
+        server.signal(libc::SIGHUP);
+        server.wait_log(1, "reloaded");
+        write(&file, "listen 127.0.0.1:0;\nmax_connections some;\n");
+        server.signal(libc::SIGHUP);
+        let why = server.wait_log(1, "going on as before");
+        assert!(why.contains(":2: max_connections"), "{why}");
+        server.signal(libc::SIGUSR1);
+        server.wait_log(1, "the configuration is written to");
+        let running = std::fs::read_to_string(dir.join("a.conf.running")).expect("what is running");
+        assert!(running.contains("max_connections") && running.contains("60"), "{running}");
+        assert!(!dir.join("a.conf.running.tmp").exists());
+        // It is a configuration, and the same one.
+        let written = dir.join("a.conf.running").display().to_string();
+        assert_eq!(run(&["-t", "-c", &written]).0, Some(0));
+        assert!(server.is_running());
+
+        let began = Instant::now();
+        server.signal(signal);
+        let status = server.wait_end(Duration::from_secs(3)).expect("it stops within three seconds");
+        assert_eq!(status.code(), Some(0));
+        assert!(began.elapsed() < Duration::from_secs(3));
+        write(&file, &format!("listen 127.0.0.1:0;\nmax_connections 50;\n{vhost}"));
+    }
+}
+
+/// Without `listen` nothing is served over the network: that is for hosts that only publish to themselves,
+/// so for a server it is worth a word.
+#[test]
+fn camrill_server_without_listen() {
+    let dir = TempDir::new();
+    let path = write(&dir.join("a.conf"), "vhost __defaultVhost__ { }\n");
+    let (code, _, err) = run(&["-c", &path]);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("listen"), "{err}");
+    assert_eq!(run(&["-t", "-c", &path]).0, Some(1));
+}
