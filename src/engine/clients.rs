@@ -1,10 +1,8 @@
 //! Serving connections: their input, what their sessions ask and bring, and their end.
 
-use std::time::Duration;
-
 use log::{info, warn};
 
-use super::conn::{Conn, Flushed, Pending, Playing, Wish};
+use super::conn::{Conn, Flushed, Pending, Playing, STALL_MIN, Wish};
 use super::timers::{Alarm, Timers};
 use super::{Action, Admission, Engine, Event, READ_BUDGET, Subject, sys};
 use crate::error::{Code, Error, Result};
@@ -14,9 +12,6 @@ use crate::rtmp::server::{
 };
 use crate::rtmp::url::StreamName;
 use crate::time::Time;
-
-/// A peer whose socket takes nothing is given at least this long, however short `queue_length` is.
-pub(super) const STALL_MIN: Duration = Duration::from_secs(10);
 
 impl Engine {
     /// Answers an [`Event::Admission`]: `Err` refuses with a sentence that the client is told.

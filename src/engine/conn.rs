@@ -12,7 +12,6 @@ use bytes::{Buf, Bytes};
 use mio::net::TcpStream;
 use smallvec::SmallVec;
 
-use super::clients::STALL_MIN;
 use super::sys;
 use crate::hub::{LaneKey, Player, Step, Stream};
 use crate::rtmp::relay;
@@ -24,6 +23,8 @@ use crate::wire::limits;
 const GATHER: usize = 64;
 /// Bytes gathered into one send.
 const GATHER_BYTES: usize = 256 * 1024;
+/// A peer whose socket takes nothing is given at least this long, however short `queue_length` is.
+pub(super) const STALL_MIN: Duration = Duration::from_secs(10);
 /// Bytes sent to one connection in one turn before the others have theirs.
 const SEND_BUDGET: usize = 1024 * 1024;
 
