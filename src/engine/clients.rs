@@ -6,7 +6,7 @@ use log::{info, warn};
 
 use super::conn::{Conn, Flushed, Pending, Playing, Wish};
 use super::timers::{Alarm, Timers};
-use super::{Action, Admission, Engine, Event, READ_BUDGET, Subject};
+use super::{Action, Admission, Engine, Event, KEPT, READ_BUDGET, Subject};
 use crate::error::{Code, Error, Result};
 use crate::hub::{Name, Refused, Source};
 use crate::rtmp::server::{
@@ -125,6 +125,9 @@ impl Engine {
     pub(super) fn close_doomed(&mut self, now: Time) {
         while let Some((id, why)) = self.doomed.pop() {
             self.close(now, id, &why);
+        }
+        if self.doomed.capacity() > KEPT {
+            self.doomed = Vec::new();
         }
     }
 

@@ -225,9 +225,6 @@ impl Conn {
         let n = sent.min(self.rest.len());
         self.rest.advance(n);
         sent -= n;
-        if self.rest.is_empty() {
-            self.rest = Bytes::new();
-        }
         while sent > 0 {
             let Some(mut piece) = self.out.pop_front() else { break };
             self.out_bytes -= piece.len();
@@ -235,6 +232,10 @@ impl Conn {
             piece.advance(n);
             sent -= n;
             self.rest = piece;
+        }
+        if self.rest.is_empty() {
+            // What is sent is let go, not kept at its end.
+            self.rest = Bytes::new();
         }
         if self.out.is_empty() && self.out.capacity() > 0 {
             self.out = VecDeque::new();
