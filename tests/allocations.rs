@@ -86,7 +86,7 @@ fn allocations(players: usize, frames: u32) -> i64 {
         sockets.push(host.play("a").into_socket());
     }
     let mut send = |n: u32| {
-        p.send(&if n % 10 == 0 { Media::key(n * 40, SIZE) } else { Media::delta(n * 40, SIZE) });
+        p.send(&if n.is_multiple_of(10) { Media::key(n * 40, SIZE) } else { Media::delta(n * 40, SIZE) });
         for socket in &sockets {
             take(socket, SIZE + 12);
         }

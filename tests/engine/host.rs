@@ -143,8 +143,7 @@ fn the_host_is_told_in_order() {
         })
         .collect();
     let names: Vec<_> = told.iter().map(|(name, _)| *name).collect();
-    let expected =
-        ["connected", "published", "connected", "play", "stop", "closed", "unpublished", "closed"];
+    let expected = ["connected", "published", "connected", "play", "stop", "closed", "unpublished", "closed"];
     assert_eq!(names, expected);
     let addresses: Vec<_> = told.iter().map(|(_, s)| s.address.unwrap()).collect();
     assert_eq!(addresses, [from_p, from_p, from_q, from_q, from_q, from_q, from_p, from_p]);

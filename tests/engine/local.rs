@@ -211,8 +211,13 @@ fn a_file_is_played_over_and_over() {
 fn a_file_that_cannot_be_played_is_tried_again_and_harms_nobody() {
     let logs = super::support::logs::install();
     let dir = TempDir::new();
-    let (missing, empty, broken, bare, good) =
-        (dir.join("missing.flv"), dir.join("empty.flv"), dir.join("broken.flv"), dir.join("bare.flv"), dir.join("g"));
+    let (missing, empty, broken, bare, good) = (
+        dir.join("missing.flv"),
+        dir.join("empty.flv"),
+        dir.join("broken.flv"),
+        dir.join("bare.flv"),
+        dir.join("g"),
+    );
     std::fs::write(&empty, b"").unwrap();
     std::fs::write(&broken, b"RIFF this is no FLV file at all, but long enough to be looked at").unwrap();
     std::fs::write(&bare, file::header(true, true)).unwrap();
@@ -235,7 +240,8 @@ fn a_file_that_cannot_be_played_is_tried_again_and_harms_nobody() {
         (&broken, "not an FLV file"),
         (&bare, "no audio or video frame in it"),
     ] {
-        let line = logs.wait(|line| line.text.contains(&path.display().to_string()) && line.text.contains(why));
+        let line =
+            logs.wait(|line| line.text.contains(&path.display().to_string()) && line.text.contains(why));
         assert!(line.text.contains("trying again in 3000 ms"), "{}", line.text);
     }
     let mut q = host.play("good");

@@ -273,9 +273,8 @@ fn a_slow_player_loses_whole_gops_and_memory_stays_bounded() {
     const RING: u64 = 1024 * 1024;
     const SIZE: usize = 20_000;
     const GOPS: u32 = 150;
-    let host = Host::start(&format!(
-        "vhost __defaultVhost__ {{ play {{ queue_length 2; ring_bytes {RING}; }} }}"
-    ));
+    let host =
+        Host::start(&format!("vhost __defaultVhost__ {{ play {{ queue_length 2; ring_bytes {RING}; }} }}"));
     let most = Arc::new(AtomicU64::new(0));
     let seen = most.clone();
     let (done, is_done) = std::sync::mpsc::channel::<()>();

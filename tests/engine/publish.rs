@@ -99,7 +99,8 @@ fn audio_and_video_are_ordered_by_time() {
 #[test]
 fn an_unchanged_header_is_left_out_where_told() {
     for (reduce, expected) in [("on", 1), ("off", 3)] {
-        let host = Host::start(&format!("vhost __defaultVhost__ {{ play {{ reduce_sequence_header {reduce}; }} }}"));
+        let host =
+            Host::start(&format!("vhost __defaultVhost__ {{ play {{ reduce_sequence_header {reduce}; }} }}"));
         let mut q = host.play("a");
         let mut p = host.publish("a");
         for _ in 0..3 {
@@ -115,7 +116,8 @@ fn an_unchanged_header_is_left_out_where_told() {
 
 #[test]
 fn a_publisher_that_sends_nothing_is_sent_away() {
-    let host = Host::start("vhost __defaultVhost__ { publish { firstpkt_timeout 150; normal_timeout 300; } }");
+    let host =
+        Host::start("vhost __defaultVhost__ { publish { firstpkt_timeout 150; normal_timeout 300; } }");
     let mut p = host.publish("a");
     p.wait_closed();
     let why = host.event(closed);

@@ -1,225 +1,20 @@
 //! The session against a peer in memory, under a virtual clock.
 
+mod peer;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::amf::{self, Value, amf0};
 use crate::rtmp::handshake::ClientHandshake;
 
+use peer::Peer;
+
 const HANDSHAKE: Duration = Duration::from_secs(10);
-const OPTIONS: ConnectOptions = ConnectOptions { chunk_size: 60_000, in_ack_size: 0, out_ack_size: 2_500_000 };
+const OPTIONS: ConnectOptions =
+    ConnectOptions { chunk_size: 60_000, in_ack_size: 0, out_ack_size: 2_500_000 };
 const PUBLISH: PublishOptions =
     PublishOptions { first: Duration::from_secs(20), normal: Duration::from_secs(5) };
-
-/// A peer, and the host that answers for the session.
-struct Peer {
-    session: Session,
-    writer: ChunkWriter,
-    reader: ChunkReader,
-    now: Time,
-    options: ConnectOptions,
-    /// Whether the host says yes at once.
-    allows: bool,
-    /// Input that waits for the host's word.
-    held: Vec<u8>,
-    events: Vec<Event>,
-    answers: Vec<Message>,
-    closed: bool,
-    error: Option<SessionError>,
-    transaction: f64,
-}
-
-impl Peer {
-    /// A peer that has sent nothing.
-    fn silent() -> Self {
-        Self {
-            session: Session::new(Time::ZERO, 7, HANDSHAKE),
-            writer: ChunkWriter::new(),
-            reader: ChunkReader::new(),
-            now: Time::ZERO,
-            options: OPTIONS,
-            allows: true,
-            held: Vec::new(),
-            events: Vec::new(),
-            answers: Vec::new(),
-            closed: false,
-            error: None,
-            transaction: 0.0,
-        }
-    }
-
-    /// A peer whose handshake is done.
-    fn new() -> Self {
-        let mut peer = Self::silent();
-        let mut client = ClientHandshake::new(3, false);
-        let mut out = BytesMut::new();
-        client.start(&mut out);
-        peer.feed_handshake(&out, &mut client);
-        peer
-    }
-
-    fn feed_handshake(&mut self, c0c1: &[u8], client: &mut ClientHandshake) {
-        let mut input = c0c1;
-        self.session.handle_input(self.now, &mut input).unwrap();
-        let Output::Transmit(answer) = self.session.poll_output() else { panic!("no S0 S1 S2") };
-        let mut c2 = BytesMut::new();
-        assert!(client.handle_input(&mut answer.as_ref(), &mut c2).unwrap());
-        self.feed(&c2);
-    }
-
-    /// A peer that has connected to `live`.
-    fn connected() -> Self {
-        let mut peer = Self::new();
-        peer.connect(&[]);
-        assert_eq!(peer.codes(), ["NetConnection.Connect.Success"]);
-        peer.answers.clear();
-        peer.events.clear();
-        peer
-    }
-
-    /// A peer that publishes `live/a` on message stream 1.
-    fn publishing() -> Self {
-        let mut peer = Self::connected();
-        peer.command(0, "createStream", &[Value::Null]);
-        peer.command(1, "publish", &[Value::Null, "a".into(), "live".into()]);
-        assert!(matches!(peer.events.as_slice(), [Event::Publish(_)]));
-        peer.answers.clear();
-        peer.events.clear();
-        peer
-    }
-
-    /// A peer that plays `live/a` on message stream 1.
-    fn playing() -> Self {
-        let mut peer = Self::connected();
-        peer.command(0, "createStream", &[Value::Null]);
-        peer.command(1, "play", &[Value::Null, "a".into()]);
-        assert!(matches!(peer.events.as_slice(), [Event::Play(_)]));
-        peer.answers.clear();
-        peer.events.clear();
-        peer
-    }
-
-    fn connect(&mut self, more: &[(&str, Value)]) {
-        let mut object: Vec<(String, Value)> = vec![
-            ("app".into(), "live".into()),
-            ("flashVer".into(), "FMLE/3.0".into()),
-            ("tcUrl".into(), "rtmp://example.com/live".into()),
-            ("pageUrl".into(), "http://example.com/page".into()),
-        ];
-        object.extend(more.iter().map(|(n, v)| ((*n).to_owned(), v.clone())));
-        self.command(0, "connect", &[Value::Object(object)]);
-    }
-
-    fn command(&mut self, stream: u32, name: &str, arguments: &[Value]) -> f64 {
-        self.transaction += 1.0;
-        let body = command(name, self.transaction, arguments);
-        self.message(3, 0, type_id::COMMAND_AMF0, stream, &body);
-        self.transaction
-    }
-
-    fn message(&mut self, csid: u32, ts: u32, type_id: u8, stream: u32, body: &[u8]) {
-        let mut out = BytesMut::new();
-        self.writer.write(&mut out, csid, ts, type_id, stream, body);
-        self.feed(&out);
-    }
-
-    fn media(&mut self, ts: u32, type_id: u8, body: &[u8]) {
-        self.message(6, ts, type_id, 1, body);
-    }
-
-    /// Gives the session bytes, as the engine does.
-    fn feed(&mut self, bytes: &[u8]) {
-        self.held.extend_from_slice(bytes);
-        let held = std::mem::take(&mut self.held);
-        let mut input = held.as_slice();
-        while self.error.is_none() && !self.closed {
-            let result = self.session.handle_input(self.now, &mut input);
-            self.drain();
-            self.error = result.err();
-            if self.session.is_waiting() || (input.is_empty() && !self.session.has_more()) {
-                break;
-            }
-        }
-        self.held = input.to_vec();
-    }
-
-    fn drain(&mut self) {
-        loop {
-            match self.session.poll_output() {
-                Output::Transmit(bytes) => {
-                    let mut input = bytes.as_ref();
-                    while let Some(message) = self.reader.read(&mut input).unwrap() {
-                        self.answers.push(message);
-                    }
-                }
-                Output::Event(event) => {
-                    if self.allows {
-                        self.allow(&event);
-                    }
-                    self.events.push(event);
-                }
-                Output::Close => {
-                    self.closed = true;
-                    return;
-                }
-                Output::Timeout(at) => {
-                    assert_eq!(at, self.session.timeout());
-                    return;
-                }
-            }
-        }
-    }
-
-    fn allow(&mut self, event: &Event) {
-        match event {
-            Event::Connect(_) => self.session.accept_connect(self.now, &self.options),
-            Event::Publish(_) => self.session.accept_publish(self.now, PUBLISH),
-            Event::Play(_) => self.session.accept_play(),
-            _ => {}
-        }
-    }
-
-    /// Time goes on; whether the session's deadline came by then.
-    fn pass(&mut self, time: Duration) -> Option<String> {
-        self.now = self.now + time;
-        self.session.handle_timeout(self.now).err().map(|e| e.to_string())
-    }
-
-    /// The commands that came: name, transaction and all values.
-    fn commands(&self) -> Vec<Vec<Value>> {
-        let commands = self.answers.iter().filter(|m| m.type_id == type_id::COMMAND_AMF0);
-        commands.map(|m| amf::read_command(&m.payload, false).unwrap()).collect()
-    }
-
-    /// The names of the commands with their transactions, and `id` for what a result carries.
-    fn said(&self) -> Vec<(String, f64)> {
-        let of = |v: Vec<Value>| (v[0].as_str().unwrap().to_owned(), v[1].as_f64().unwrap());
-        self.commands().into_iter().map(of).collect()
-    }
-
-    /// The codes of all answers that carry one.
-    fn codes(&self) -> Vec<String> {
-        let code = |v: &Vec<Value>| {
-            v.iter().find_map(|v| v.property("code")).and_then(Value::as_str).map(str::to_owned)
-        };
-        self.commands().iter().filter_map(code).collect()
-    }
-
-    /// Type, message stream and payload of the control messages that came.
-    fn controls(&self) -> Vec<(u8, Vec<u8>)> {
-        let controls = self.answers.iter().filter(|m| m.type_id <= 6);
-        controls.map(|m| (m.type_id, m.payload.to_vec())).collect()
-    }
-
-    /// Kind, role and dts in ms of the frames that came.
-    fn frames(&self) -> Vec<(Kind, Role, i64)> {
-        let frame = |e: &Event| match e {
-            Event::Frame { frame, .. } => Some((frame.kind, frame.role, frame.dts / 1000)),
-            _ => None,
-        };
-        self.events.iter().filter_map(frame).collect()
-    }
-}
 
 fn command(name: &str, transaction: f64, arguments: &[Value]) -> BytesMut {
     let mut body = BytesMut::new();
@@ -384,9 +179,7 @@ fn timestamps_never_wrap() {
 
 #[test]
 fn metadata_may_ask_for_absolute_timestamps() {
-    for (value, expected) in
-        [("true".into(), true), (Value::Boolean(true), true), ("false".into(), false)]
-    {
+    for (value, expected) in [("true".into(), true), (Value::Boolean(true), true), ("false".into(), false)] {
         let mut p = Peer::publishing();
         p.media(0, type_id::DATA_AMF0, &metadata(&[("bravo_atc", value)]));
         assert!(matches!(p.events[0], Event::Frame { atc, .. } if atc == expected));
@@ -626,10 +419,7 @@ fn controls_are_answered() {
     p.message(2, 0, type_id::SET_PEER_BANDWIDTH, 0, &[0, 1, 0, 0, 2]);
     assert_eq!(
         p.controls(),
-        [
-            (type_id::USER_CONTROL, vec![0, 7, 1, 2, 3, 4]),
-            (type_id::WINDOW_ACK_SIZE, vec![0, 1, 0, 0]),
-        ]
+        [(type_id::USER_CONTROL, vec![0, 7, 1, 2, 3, 4]), (type_id::WINDOW_ACK_SIZE, vec![0, 1, 0, 0]),]
     );
     // What needs no answer gets none.
     p.answers.clear();
@@ -906,7 +696,8 @@ fn malformed_commands_and_controls_end_the_session() {
 #[test]
 fn messages_without_a_body_do_no_harm() {
     let mut p = Peer::publishing();
-    for kind in [type_id::COMMAND_AMF0, type_id::COMMAND_AMF3, type_id::AGGREGATE, type_id::DATA_AMF0, 99, 0] {
+    for kind in [type_id::COMMAND_AMF0, type_id::COMMAND_AMF3, type_id::AGGREGATE, type_id::DATA_AMF0, 99, 0]
+    {
         p.message(5, 0, kind, 1, &[]);
     }
     assert!(p.error.is_none() && p.events.is_empty() && p.answers.is_empty(), "{:?}", p.events);
