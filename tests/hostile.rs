@@ -74,7 +74,7 @@ impl Pair {
 }
 
 fn frame(n: u32) -> Media {
-    if n % GOP == 0 { Media::key(n * 40, SIZE) } else { Media::delta(n * 40, SIZE) }
+    if n.is_multiple_of(GOP) { Media::key(n * 40, SIZE) } else { Media::delta(n * 40, SIZE) }
 }
 
 /// Runs an attack against an engine with a good pair on it, and sees that nothing of it stays.
@@ -260,7 +260,9 @@ fn begun(csid: u32, type_id: u8, announced: u32, part: &[u8]) -> Vec<u8> {
 #[test]
 fn messages_that_are_announced_and_never_come() {
     attack("vhost __defaultVhost__ { publish { firstpkt_timeout 500; } }", |host, logs| {
-        for mut c in [Client::open(host.address()), Client::connect(host.address(), "live"), host.publish("x")] {
+        for mut c in
+            [Client::open(host.address()), Client::connect(host.address(), "live"), host.publish("x")]
+        {
             let session = session(logs, &c);
             c.raw(&begun(6, type_id::VIDEO, 0xff_ffff, &[0; 128]));
             logs.wait_for(&session, "closed: chunk stream: a message of 16777215 bytes");

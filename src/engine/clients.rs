@@ -4,7 +4,7 @@ use log::{info, warn};
 
 use super::conn::{Conn, Flushed, Pending, Playing, STALL_MIN, Wish};
 use super::timers::{Alarm, Timers};
-use super::{Action, Admission, Engine, Event, READ_BUDGET, Subject, sys};
+use super::{Action, Admission, Engine, Event, KEPT, READ_BUDGET, Subject, sys};
 use crate::error::{Code, Error, Result};
 use crate::hub::{Name, Refused, Source};
 use crate::rtmp::server::{
@@ -123,6 +123,9 @@ impl Engine {
     pub(super) fn close_doomed(&mut self, now: Time) {
         while let Some((id, why)) = self.doomed.pop() {
             self.close(now, id, &why);
+        }
+        if self.doomed.capacity() > KEPT {
+            self.doomed = Vec::new();
         }
     }
 

@@ -189,7 +189,6 @@ impl Conn {
     ) -> io::Result<Flushed> {
         let mut budget = SEND_BUDGET;
         while self.blocked.is_none() {
-            frames.clear();
             let mut more = match (stream.as_deref_mut(), &mut self.play) {
                 (Some(stream), Some(playing)) => {
                     playing.gather(stream, &mut self.out, &mut self.out_bytes, frames)
@@ -220,6 +219,7 @@ impl Conn {
             };
             self.sent = self.sent.saturating_add(sent as u64);
             self.consume(sent, frames);
+            frames.clear();
             if sent < offered {
                 // An edge will come when there is room again: another try now would be a wasted call.
                 self.blocked = Some(now);
@@ -238,14 +238,9 @@ impl Conn {
 
     /// Takes what was sent off the front. Frames that were not begun stay in the ring.
     fn consume(&mut self, mut sent: usize, frames: &Frames) {
-        if !self.rest.is_empty() {
-            let n = sent.min(self.rest.len());
-            self.rest.advance(n);
-            sent -= n;
-            if self.rest.is_empty() {
-                self.rest = Bytes::new();
-            }
-        }
+        let n = sent.min(self.rest.len());
+        self.rest.advance(n);
+        sent -= n;
         while sent > 0 {
             let Some(mut piece) = self.out.pop_front() else { break };
             self.out_bytes -= piece.len();
@@ -253,6 +248,10 @@ impl Conn {
             piece.advance(n);
             sent -= n;
             self.rest = piece;
+        }
+        if self.rest.is_empty() {
+            // What is sent is let go, not kept at its end.
+            self.rest = Bytes::new();
         }
         if self.out.is_empty() && self.out.capacity() > 0 {
             self.out = VecDeque::new();

@@ -45,7 +45,12 @@ impl Log for Logs {
     fn log(&self, record: &Record<'_>) {
         let id = record.key_values().get(Key::from("id"));
         let id = id.as_ref().and_then(Value::to_u64);
-        let line = Line { level: record.level(), id, text: record.args().to_string(), thread: std::thread::current().id() };
+        let line = Line {
+            level: record.level(),
+            id,
+            text: record.args().to_string(),
+            thread: std::thread::current().id(),
+        };
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
         self.came.notify_all();
     }
