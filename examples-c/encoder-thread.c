@@ -103,7 +103,7 @@ static void audio(struct encoder *e, const uint8_t *body, size_t size, int64_t d
     adts[3] = (uint8_t)((config[1] >> 3 & 3) << 6 | length >> 11);
     adts[4] = (uint8_t)(length >> 3);
     adts[5] |= (uint8_t)(length << 5);
-    adts[2] |= config[1] >> 6 & 1;
+    adts[2] |= config[1] >> 5 & 1;
     e->length = 0;
     put(e, adts, 7);
     put(e, body + 2, size - 2);

@@ -14,6 +14,8 @@ static void on_event(void *user, const camrill_event_t *event)
 {
     static const char *const what[] = {"", "connected", "closed", "published", "unpublished", "play", "stop"};
     (void)user;
+    if (event->type < 0 || event->type >= (int32_t)(sizeof what / sizeof *what))
+        return; /* a newer library's */
     printf("%s %s/%s %s\n", what[event->type], event->app, event->name, event->address);
     fflush(stdout);
 }
@@ -80,14 +82,17 @@ int main(int argc, char **argv)
                 stats.struct_size = sizeof stats;
                 if (read(timer, &times, sizeof times) > 0 && camrill_stats(engine, &stats) == 0 &&
                     stats.players != players)
-                    printf("%u players\n", players = stats.players);
+                    printf("%u players\n", players = stats.players), fflush(stdout);
             } else if (events[i].data.fd == STDIN_FILENO) {
-                char line[64] = "";
-                ssize_t length = read(STDIN_FILENO, line, sizeof line - 1);
-                if (length <= 0 || strncmp(line, "quit", 4) == 0)
+                char text[256] = "", *line;
+                if (read(STDIN_FILENO, text, sizeof text - 1) <= 0)
                     running = 0;
-                else if (strncmp(line, "streams", 7) == 0)
-                    print_streams(engine);
+                for (line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+                    if (strcmp(line, "quit") == 0)
+                        running = 0;
+                    else if (strcmp(line, "streams") == 0)
+                        print_streams(engine);
+                }
             }
         }
         /* Whatever woke us: a turn without waiting costs next to nothing. */

@@ -125,9 +125,13 @@ impl Process {
 
     /// Asks the program to stop, as an init system would.
     pub(crate) fn terminate(&self) {
+        self.signal(libc::SIGTERM);
+    }
+
+    pub(crate) fn signal(&self, number: i32) {
         let pid = libc::pid_t::try_from(self.child.id()).expect("a process id");
         // SAFETY: kill takes plain numbers, and the child is not reaped before `wait` is called on it.
-        unsafe { libc::kill(pid, libc::SIGTERM) };
+        unsafe { libc::kill(pid, number) };
     }
 }
 

@@ -1,0 +1,223 @@
+//! What a linker and a C compiler see: the shared library's names and needs, and the header's layout.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::Command;
+
+use support::{TempDir, repository, target};
+
+fn header() -> String {
+    std::fs::read_to_string(repository("include/camrill.h")).expect("the header")
+}
+
+/// The header without its comments.
+fn code() -> String {
+    header().lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+fn library() -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--quiet", "--release", "--lib", "--target-dir"]).arg(target());
+    let built = build.current_dir(repository("")).status().expect("cargo");
+    assert!(built.success());
+    target().join("release/libcamrill.so")
+}
+
+fn output(program: &str, args: &[&str]) -> String {
+    let out = Command::new(program).args(args).arg(library()).output().expect(program);
+    assert!(out.status.success(), "{program}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).expect("text")
+}
+
+/// The names of a symbol table, without their versions.
+fn names(args: &[&str]) -> BTreeSet<String> {
+    let lines = output("nm", args);
+    let last = |line: &str| {
+        line.split_whitespace().last().map(|name| name.split('@').next().unwrap_or(name).to_owned())
+    };
+    lines.lines().filter_map(last).collect()
+}
+
+#[test]
+fn the_library_exports_the_header_and_nothing_else() {
+    let code = code();
+    let calls = code.split('(').filter_map(|before| {
+        let start = before.rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_').map_or(0, |at| at + 1);
+        let name = &before[start..];
+        name.starts_with("camrill_").then(|| name.to_owned())
+    });
+    let header: BTreeSet<String> = calls.filter(|name| !name.ends_with("_t")).collect();
+    assert!(header.len() > 25, "{header:?}");
+    assert_eq!(names(&["-D", "--defined-only"]), header);
+}
+
+#[test]
+fn the_library_is_named_and_needs_what_it_should() {
+    let dynamic = output("readelf", &["-dW"]);
+    let entries = |kind: &str| -> Vec<String> {
+        let lines = dynamic.lines().filter(|line| line.contains(kind));
+        lines.filter_map(|line| Some(line.split_once('[')?.1.split(']').next()?.to_owned())).collect()
+    };
+    assert_eq!(entries("(SONAME)"), ["libcamrill.so.0"]);
+    let allowed = ["libc.so", "libgcc_s.so", "libm.so", "libpthread.so", "libdl.so", "librt.so", "ld-linux"];
+    for needed in entries("(NEEDED)") {
+        assert!(allowed.iter().any(|name| needed.starts_with(name)), "{needed}");
+    }
+    for unwanted in ["TEXTREL", "RPATH", "RUNPATH"] {
+        assert!(!dynamic.contains(unwanted), "{unwanted}");
+    }
+    let stack = output("readelf", &["-lW"]);
+    let stack = stack.lines().find(|line| line.contains("GNU_STACK")).expect("a GNU_STACK");
+    assert!(stack.contains(" RW ") && !stack.contains("RWE"), "{stack}");
+    // The compiler's own and Rust's, which keeps argc and argv: nothing else runs before it is called.
+    let size = dynamic.lines().find(|line| line.contains("(INIT_ARRAYSZ)")).expect("an init array");
+    let bytes: usize = size.split_whitespace().find_map(|word| word.parse().ok()).expect("its size");
+    assert!(bytes <= 2 * size_of::<usize>(), "{size}");
+}
+
+/// What the library promises not to do, it can't do: it has no name for it.
+#[test]
+fn the_library_starts_no_thread_and_catches_no_signal() {
+    let imports = names(&["-D", "--undefined-only"]);
+    assert!(imports.contains("sendmsg") && imports.contains("epoll_wait"), "{imports:?}");
+    for unwanted in [
+        "pthread_create",
+        "fork",
+        "vfork",
+        "posix_spawn",
+        "execve",
+        "system",
+        "popen",
+        "sigaction",
+        "signal",
+        "sigaltstack",
+        "sigprocmask",
+        "pthread_sigmask",
+        "atexit",
+        "exit",
+        "_exit",
+        "quick_exit",
+        "setenv",
+        "putenv",
+        "getaddrinfo",
+        "gethostbyname",
+        "printf",
+        "puts",
+        "stdout",
+        "stderr",
+        "chdir",
+        "umask",
+    ] {
+        assert!(!imports.contains(unwanted), "{unwanted} is imported");
+    }
+}
+
+/// Fixed widths, `size_t` and pointers: what is the same for every compiler.
+#[test]
+fn the_header_says_nothing_that_compilers_differ_on() {
+    let code: String = code().lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
+    let words = code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    for word in words {
+        for unwanted in [
+            "enum", "bool", "_Bool", "int", "short", "long", "unsigned", "signed", "float", "double",
+            "time_t", "off_t", "ssize_t", "va_list", "union", "wchar_t",
+        ] {
+            assert_ne!(word, unwanted);
+        }
+    }
+    assert!(!code.contains("..."), "varargs");
+    assert!(!code.contains(" : ") && !code.lines().any(|line| line.contains(':')), "bitfields");
+}
+
+/// The structs of the header with their fields.
+fn structs() -> BTreeMap<String, Vec<String>> {
+    let code = code();
+    let mut found = BTreeMap::new();
+    for part in code.split("typedef struct ").skip(1) {
+        let Some((name, rest)) = part.split_once('{') else { continue };
+        if name.contains(';') {
+            continue; // declared, not defined
+        }
+        let body = rest.split("\n}").next().expect("its end");
+        let field = |line: &str| {
+            let line = line.trim();
+            let line = line.split_once("(*").map_or(line, |(_, callback)| callback);
+            let name = match line.find([')', '[', ';']) {
+                Some(end) => &line[..end],
+                None => return None,
+            };
+            Some(name.rsplit([' ', '*']).next().unwrap_or_default().to_owned())
+        };
+        found.insert(name.trim().to_owned(), body.lines().filter_map(field).collect());
+    }
+    found
+}
+
+macro_rules! layout {
+    ($out:ident; $($t:ident { $($field:ident),* $(,)? })*) => {$(
+        let all = size_of::<camrill::ffi::$t>();
+        $out.push(format!("{} {} {}", stringify!($t), all, align_of::<camrill::ffi::$t>()));
+        $($out.push(format!(
+            "{} {} {}",
+            stringify!($t),
+            stringify!($field).trim_start_matches("r#"),
+            std::mem::offset_of!(camrill::ffi::$t, $field)
+        ));)*
+    )*};
+}
+
+#[test]
+fn structs_have_the_same_layout_in_c_and_in_rust() {
+    let mut rust = Vec::new();
+    layout! { rust;
+        camrill_event_t { struct_size, r#type, client, stream, vhost, app, name, param, address, reason }
+        camrill_admission_t {
+            struct_size, action, ticket, client, vhost, app, name, param, address, tc_url, page_url
+        }
+        camrill_engine_config_t { struct_size, log_level, user, user_free, on_log, on_event, on_admission }
+        camrill_stats_t {
+            struct_size, connections, streams, publishers, players, reserved, accepted, refused, received_bytes,
+            sent_bytes, media_bytes, uptime_us
+        }
+        camrill_stream_info_t {
+            struct_size, id, published, publisher, players, video_codec, width, height, audio_codec, sample_rate,
+            channels, reserved, video_frames, audio_frames, dropped_frames, received_bytes, held_bytes, live_us,
+            vhost, app, name
+        }
+        camrill_client_info_t {
+            struct_size, id, doing, stream, skips, reserved, received_bytes, sent_bytes, alive_us, address, vhost,
+            app, name
+        }
+        camrill_publisher_config_t {
+            struct_size, video_codec, audio_codec, queue_bytes, vhost, app, name, audio_config, audio_config_size,
+            user, user_free, need_keyframe
+        }
+        camrill_frame_t { struct_size, codec, pts_us, dts_us, data, size }
+        camrill_publisher_stats_t { struct_size, written, dropped, queued_bytes }
+    }
+    let mut program = String::from(
+        "#include <stdio.h>\n#include <camrill.h>\n#define ALIGN(t) offsetof(struct { char c; t x; }, x)\n\
+         int main(void) {\n",
+    );
+    for (name, fields) in structs() {
+        program += &format!("printf(\"{name} %zu %zu\\n\", sizeof({name}), ALIGN({name}));\n");
+        for field in fields {
+            program += &format!("printf(\"{name} {field} %zu\\n\", offsetof({name}, {field}));\n");
+        }
+    }
+    program += "return 0; }\n";
+    let dir = TempDir::new();
+    let (source, binary) = (dir.join("layout.c"), dir.join("layout"));
+    std::fs::write(&source, program).expect("the program");
+    let include = format!("-I{}", repository("include").display());
+    let compiled = Command::new("cc").args(["-std=c11", &include, "-o"]).args([&binary, &source]).status();
+    assert!(compiled.expect("a C compiler").success());
+    let printed = Command::new(&binary).output().expect("the program").stdout;
+    let mut c: Vec<String> = String::from_utf8_lossy(&printed).lines().map(str::to_owned).collect();
+    c.sort();
+    rust.sort();
+    assert_eq!(c, rust);
+}

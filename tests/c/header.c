@@ -1,0 +1,15 @@
+/* The header by itself, twice, in C and in C++. Nothing of it is used but what an initializer needs. */
+#include <camrill.h>
+#include <camrill.h>
+
+int main(void)
+{
+    camrill_engine_config_t engine = CAMRILL_ENGINE_CONFIG_INIT;
+    camrill_publisher_config_t publisher = CAMRILL_PUBLISHER_CONFIG_INIT;
+    camrill_frame_t frame = CAMRILL_FRAME_INIT;
+    int32_t (*poll)(camrill_engine_t *, int32_t) = camrill_engine_poll;
+    return (engine.struct_size == sizeof engine && publisher.struct_size == sizeof publisher &&
+            frame.struct_size == sizeof frame && poll != NULL && CAMRILL_VERSION >= 0x100)
+               ? 0
+               : 1;
+}

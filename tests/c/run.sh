@@ -1,0 +1,84 @@
+#!/bin/sh
+# Tests the C API from C: every program of this folder plain, under valgrind and with the sanitizers, on
+# the static library as it is built for release; once with the library's own overflow checks, too.
+#
+#   tests/c/run.sh [NAME...]     only those programs
+set -eu
+
+cd "$(dirname "$0")/../.."
+target=${CARGO_TARGET_DIR:-target}
+out=$target/c-tests
+cc=${CC:-cc}
+cxx=${CXX:-c++}
+strict="-std=c99 -Wall -Wextra -Wpedantic -Werror -Iinclude -g -O1"
+libs="-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc"
+valgrind="valgrind --quiet --leak-check=full --show-leak-kinds=definite,indirect,possible
+    --errors-for-leak-kinds=definite,indirect,possible --error-exitcode=1"
+mkdir -p "$out"
+
+fail() {
+    echo "tests/c: $1" >&2
+    [ -z "${2:-}" ] || tail -n 60 "$2" >&2
+    exit 1
+}
+
+# The header stands by itself in every language that it is for.
+check_header() {
+    for how in "$cc -x c -std=c99" "$cc -x c -std=c11" "$cxx -x c++ -std=c++11" "$cxx -x c++ -std=c++17"; do
+        # shellcheck disable=SC2086
+        $how -Wall -Wextra -Wpedantic -Werror -Iinclude -fsyntax-only tests/c/header.c ||
+            fail "the header with $how"
+    done
+}
+
+# What nobody calls, nobody has tested.
+check_coverage() {
+    for function in $(grep -o 'camrill_[a-z_]*(' include/camrill.h | tr -d '(' | sort -u); do
+        grep -q "$function(" tests/c/*.c || fail "$function() occurs in no test"
+    done
+}
+
+# run LOG COMMAND...
+run() {
+    log=$1
+    shift
+    "$@" >"$log" 2>&1 || fail "failed: $*" "$log"
+}
+
+one() {
+    name=$1
+    # shellcheck disable=SC2086
+    {
+        $cc $strict -o "$out/$name" "tests/c/$name.c" "$target/release/libcamrill.a" $libs
+        $cc $strict -o "$out/$name-checked" "tests/c/$name.c" "$target/debug/libcamrill.a" $libs
+        $cc $strict -fsanitize=address,undefined -fno-sanitize-recover=all \
+            -o "$out/$name-sanitized" "tests/c/$name.c" "$target/release/libcamrill.a" $libs
+    }
+    run "$out/$name.log" "$out/$name"
+    run "$out/$name-checked.log" "$out/$name-checked"
+    run "$out/$name-sanitized.log" env ASAN_OPTIONS=detect_leaks=1 "$out/$name-sanitized"
+    # shellcheck disable=SC2086
+    run "$out/$name-valgrind.log" $valgrind "$out/$name"
+    echo "  $name"
+}
+
+if [ $# = 0 ]; then
+    check_header
+    check_coverage
+fi
+${CARGO:-cargo} build --quiet --release --lib
+${CARGO:-cargo} build --quiet --lib
+
+[ $# -gt 0 ] || set -- arguments configuration loop clients publishing freeing forking
+echo "tests/c: plain, checked, sanitized and under valgrind"
+# Two at a time: each of them waits more than it works.
+while [ $# -gt 0 ]; do
+    one "$1" &
+    first=$!
+    shift
+    if [ $# -gt 0 ]; then
+        one "$1" || { kill $first 2>/dev/null; exit 1; }
+        shift
+    fi
+    wait $first
+done
