@@ -100,12 +100,12 @@ fn attack(config: &str, attack: impl FnOnce(&Host, &Logs)) {
 fn raw(host: &Host, logs: &Logs) -> (TcpStream, Line) {
     let socket = TcpStream::connect(host.address()).unwrap();
     socket.set_read_timeout(Some(support::PATIENCE)).unwrap();
-    let session = logs.session(socket.local_addr().unwrap());
+    let session = logs.session(host.thread(), socket.local_addr().unwrap());
     (socket, session)
 }
 
-fn session(logs: &Logs, client: &Client) -> Line {
-    logs.session(client.socket.local_addr().unwrap())
+fn session(host: &Host, logs: &Logs, client: &Client) -> Line {
+    logs.session(host.thread(), client.socket.local_addr().unwrap())
 }
 
 /// Reads until the server has closed, whatever comes.
@@ -172,7 +172,7 @@ fn handshakes_that_stop_half_way() {
             all.push((socket, session, cause));
         }
         let client = Client::connect(host.address(), "live");
-        let session = session(logs, &client);
+        let session = session(host, logs, &client);
         all.push((client.socket, session, "timeout: no publish or play command within 1000 ms"));
         for (socket, session, cause) in all {
             logs.wait_for(&session, cause);
@@ -186,7 +186,7 @@ fn chunk_sizes_that_are_none() {
     attack("", |host, logs| {
         for size in [0u32, 1 << 31, u32::MAX] {
             let mut c = Client::connect(host.address(), "live");
-            let session = session(logs, &c);
+            let session = session(host, logs, &c);
             c.message(2, 0, type_id::SET_CHUNK_SIZE, 0, &size.to_be_bytes());
             logs.wait_for(&session, &format!("closed: chunk stream: chunk size is {size}"));
             c.wait_closed();
@@ -220,7 +220,7 @@ fn values_a_million_deep() {
     attack("", |host, logs| {
         for (depth, cause) in [(1_000_000, "a message of 5000"), (12_000, "closed: command: ")] {
             let mut c = Client::open(host.address());
-            let session = session(logs, &c);
+            let session = session(host, logs, &c);
             let body = support::rtmp_client::command("connect", 1.0, &[]);
             c.try_message(3, 0, type_id::COMMAND_AMF0, 0, &[&body[..], &nested(depth)].concat());
             logs.wait_for(&session, cause);
@@ -228,7 +228,7 @@ fn values_a_million_deep() {
         }
         // A data message is left out, and its publisher goes on.
         let mut p = host.publish("deep");
-        let session = session(logs, &p);
+        let session = session(host, logs, &p);
         let mut q = host.play("deep");
         let mut body = BytesMut::new();
         body.put_slice(b"\x02\x00\x0a");
@@ -263,14 +263,14 @@ fn messages_that_are_announced_and_never_come() {
         for mut c in
             [Client::open(host.address()), Client::connect(host.address(), "live"), host.publish("x")]
         {
-            let session = session(logs, &c);
+            let session = session(host, logs, &c);
             c.raw(&begun(6, type_id::VIDEO, 0xff_ffff, &[0; 128]));
             logs.wait_for(&session, "closed: chunk stream: a message of 16777215 bytes");
             c.wait_closed();
         }
         // What may be announced costs nothing until it comes, and its time is the publisher's.
         let mut c = host.publish("x");
-        let session = session(logs, &c);
+        let session = session(host, logs, &c);
         c.raw(&begun(6, type_id::VIDEO, 8_000_000, &[0; 128]));
         logs.wait_for(&session, "firstpkt_timeout");
         c.wait_closed();
@@ -281,7 +281,7 @@ fn messages_that_are_announced_and_never_come() {
 fn half_messages_on_sixty_thousand_chunk_streams() {
     attack("", |host, logs| {
         for mut c in [Client::open(host.address()), host.publish("x")] {
-            let session = session(logs, &c);
+            let session = session(host, logs, &c);
             let mut all = Vec::new();
             for csid in 3..60_003 {
                 all.extend(begun(csid, type_id::VIDEO, 5000, &[0; 128]));
@@ -297,7 +297,7 @@ fn half_messages_on_sixty_thousand_chunk_streams() {
 fn begun_messages_do_not_add_up() {
     attack("", |host, logs| {
         let mut c = Client::connect(host.address(), "live");
-        let session = session(logs, &c);
+        let session = session(host, logs, &c);
         c.set_chunk_size(60_000);
         for csid in 3..10 {
             let _ = c.socket.write_all(&begun(csid, type_id::VIDEO, 64 * 1024, &[0; 60_000]));
@@ -332,7 +332,7 @@ fn a_second_publisher_and_players_of_nothing() {
     attack("", |host, logs| {
         for _ in 0..20 {
             let mut c = Client::connect(host.address(), "live");
-            let session = session(logs, &c);
+            let session = session(host, logs, &c);
             assert_eq!(c.publish_as("good").as_deref(), Some("NetStream.Publish.BadName"));
             logs.wait_for(&session, "publish of __defaultVhost__/live/good refused: the stream is being");
             c.wait_closed();
@@ -340,7 +340,7 @@ fn a_second_publisher_and_players_of_nothing() {
         let waiting: Vec<_> = (0..20).map(|i| host.play(&format!("nothing{i}"))).collect();
         assert_eq!(host.stats().streams, 21);
         for c in waiting {
-            let session = session(logs, &c);
+            let session = session(host, logs, &c);
             c.close();
             logs.wait_for(&session, "closed: closed by the peer");
         }
@@ -366,7 +366,7 @@ fn ten_thousand_silent_connections() {
             all.push(TcpStream::connect(host.address()).unwrap());
         }
         let last: SocketAddr = all[n - 1].local_addr().unwrap();
-        let last = logs.session(last);
+        let last = logs.session(host.thread(), last);
         logs.wait_for(&last, "closed: timeout: no whole handshake within 4000 ms");
         host.until("all are closed", |engine| engine.stats().connections == 2);
         assert!(host.stats().accepted as usize >= n + 2);
@@ -381,7 +381,7 @@ fn clients_that_die_in_the_middle_of_a_message() {
     attack("", |host, logs| {
         for part in [0, 1, 11, 100, 140, 5000] {
             let c = host.publish("dies");
-            let session = session(logs, &c);
+            let session = session(host, logs, &c);
             let mut out = BytesMut::new();
             let mut c = c;
             c.writer.write(&mut out, 6, 0, type_id::VIDEO, 1, &Media::key(0, 100_000).2);
@@ -391,7 +391,7 @@ fn clients_that_die_in_the_middle_of_a_message() {
             logs.wait_for(&session, "closed: ");
         }
         let c = host.play("good");
-        let session = session(logs, &c);
+        let session = session(host, logs, &c);
         SockRef::from(&c.socket).set_linger(Some(Duration::ZERO)).unwrap();
         drop(c);
         logs.wait_for(&session, "closed: ");
@@ -415,7 +415,7 @@ fn clients_that_never_read() {
     attack(config, |host, logs| {
         let mut player = deaf(host);
         player.play_as("flood").unwrap();
-        let player_session = session(logs, &player);
+        let player_session = session(host, logs, &player);
         let mut p = Client::connect_to(host.address(), "flood.com", "live");
         p.publish_as("flood").unwrap();
         p.set_chunk_size(60_000);
@@ -427,7 +427,7 @@ fn clients_that_never_read() {
         }
         // Pings, each of which asks for an answer, until the socket takes no more.
         let mut pinger = deaf(host);
-        let pinger_session = session(logs, &pinger);
+        let pinger_session = session(host, logs, &pinger);
         pinger.socket.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
         let mut pings = BytesMut::new();
         for _ in 0..5000 {
@@ -446,7 +446,7 @@ fn clients_that_never_read() {
 fn more_message_streams_than_anybody_needs() {
     attack("", |host, logs| {
         let mut c = Client::connect(host.address(), "live");
-        let session = session(logs, &c);
+        let session = session(host, logs, &c);
         for _ in 0..1000 {
             let body = support::rtmp_client::command("createStream", 5.0, &[Value::Null]);
             if !c.try_message(3, 0, type_id::COMMAND_AMF0, 0, &body) {
@@ -462,7 +462,7 @@ fn more_message_streams_than_anybody_needs() {
 fn messages_of_no_length() {
     attack("", |host, logs| {
         let mut p = host.publish("empty");
-        let session = session(logs, &p);
+        let session = session(host, logs, &p);
         let mut q = host.play("empty");
         for kind in 0..=255 {
             // Four kinds are wrong when empty, and said to be.
@@ -481,7 +481,7 @@ fn messages_of_no_length() {
         q.close();
         for kind in [1, 2, 4, 5, 6] {
             let mut c = Client::connect(host.address(), "live");
-            let session = self::session(logs, &c);
+            let session = self::session(host, logs, &c);
             c.message(2, 0, kind, 0, &[]);
             logs.wait_for(&session, "closed: ");
             c.wait_closed();
@@ -493,7 +493,7 @@ fn messages_of_no_length() {
 fn a_client_that_plays_and_stops_and_never_tires() {
     attack("", |host, logs| {
         let mut c = Client::connect(host.address(), "live");
-        let session = session(logs, &c);
+        let session = session(host, logs, &c);
         for i in 0..300 {
             c.command(1, "play", &[Value::Null, "good".into()]);
             c.command(1, "pause", &[Value::Null, (i % 2 == 0).into(), 0.0.into()]);

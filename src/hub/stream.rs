@@ -192,7 +192,7 @@ impl Stream {
         }
     }
 
-    /// One more player takes this format. Beyond [`LANES`] of them its images are made for each player anew
+    /// One more player takes this format. Beyond a few of them its images are made for each player anew
     /// and not kept: whoever asks for odd formats costs time, not memory.
     pub fn attach(&mut self, key: LaneKey) {
         let full = self.lanes.len() >= LANES;

@@ -79,11 +79,12 @@ impl Logs {
         }
     }
 
-    /// The session of the connection from this address, by the line that says that it came.
+    /// The session of the connection from this address to the engine that runs on `engine`, by the line that
+    /// says that it came. Another engine may have had one from the same port.
     #[track_caller]
-    pub(crate) fn session(&self, from: std::net::SocketAddr) -> Line {
+    pub(crate) fn session(&self, engine: ThreadId, from: std::net::SocketAddr) -> Line {
         let text = format!("rtmp client from {from}");
-        self.wait(|line| line.text == text && line.id.is_some())
+        self.wait(|line| line.thread == engine && line.text == text && line.id.is_some())
     }
 
     /// Waits for a line of a session that says something.
