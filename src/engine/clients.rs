@@ -4,7 +4,7 @@ use log::{info, warn};
 
 use super::conn::{Conn, Flushed, Pending, Playing, STALL_MIN, Wish};
 use super::timers::{Alarm, Timers};
-use super::{Action, Admission, Engine, Event, KEPT, READ_BUDGET, Subject, sys};
+use super::{Action, Admission, Engine, Event, KEPT, READ_BUDGET, READ_BYTES, Subject, sys};
 use crate::error::{Code, Error, Result};
 use crate::hub::{Name, Refused, Source};
 use crate::rtmp::server::{
@@ -87,7 +87,15 @@ impl Engine {
         let stream = conn.play.as_ref().map(|playing| playing.stream);
         let stream = stream.and_then(|stream| self.hub.stream_mut(stream));
         match conn.flush(now, stream, &mut self.frames) {
-            Ok(Flushed::All) if conn.closing => self.doom(id, "refused"),
+            Ok(Flushed::All) if conn.closing => {
+                // What came and is not read would make the close a reset, and the peer lose the reason.
+                for _ in 0..READ_BUDGET / READ_BYTES {
+                    if !matches!(conn.read(&mut self.buffer), Ok(Some(1..))) {
+                        break;
+                    }
+                }
+                self.doom(id, "refused");
+            }
             Ok(Flushed::All) => {
                 if let Some(playing) = &conn.play
                     && let Some(stream) = self.hub.stream_mut(playing.stream)
