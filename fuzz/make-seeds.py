@@ -183,6 +183,10 @@ def write(kind, role, size=4, dts=20, version=0, name=0):
     return op("write", "BBBBh?", name, kind, role, size, dts, version)
 
 
+def many(kind, role, count, gop, size):
+    return op("many", "BBBBBB", 0, kind, role, count, gop, size)
+
+
 AUDIO, VIDEO, DATA = 0, 1, 3
 HEADER, KEY, DELTA, MARK = range(4)
 FLUSH = op("flush", "BBBB", 0, 0, 200, 255)
@@ -248,12 +252,17 @@ vhost a.b {
     seed("hub_ops", "live", empty + LIVE + GOP + FLUSH)
     seed("hub_ops", "again", empty + LIVE + op("unpublish", "BB", 0, 0) + op("publish", "BB", 0, 2)
          + GOP + FLUSH + op("play", "B", 0) + FLUSH + op("stop", "B", 0) + op("unpublish", "BB", 0, 2))
-    seed("hub_ops", "behind", limits(2, 3, 1, 1) * 2 + LIVE + BLOCKED + op("many", "BBBB", 0, 60, 9, 50)
+    seed("hub_ops", "behind", limits(2, 3, 1, 1) * 2 + LIVE + BLOCKED + many(VIDEO, KEY, 60, 9, 50)
          + FLUSH + GOP + FLUSH)
     seed("hub_ops", "long-gop", limits(3, 1, 1, 0) * 2 + op("publish", "BB", 0, 0) + op("play", "B", 0)
-         + op("many", "BBBB", 0, 50, 200, 1) + op("flush", "BBBB", 0, 0, 9, 4) + GOP + FLUSH)
+         + many(VIDEO, KEY, 50, 200, 1) + op("flush", "BBBB", 0, 0, 9, 4) + GOP + FLUSH)
+    seed("hub_ops", "first-gop", limits(queue=1) * 2 + op("publish", "BB", 0, 0) + op("play", "B", 0)
+         + many(VIDEO, KEY, 2, 200, 1) + FLUSH
+         + 3 * write(VIDEO, DELTA, 4, 200) + FLUSH + FLUSH)
     seed("hub_ops", "mixed", limits(flags=3) * 2 + LIVE + GOP + write(AUDIO, KEY, 1, -30) + GOP + FLUSH
-         + op("reload", "?5s", False, limits(flags=1)) + GOP + FLUSH)
+         + op("reload", "?5s", False, limits(flags=1)) + GOP + FLUSH
+         + op("unpublish", "BB", 0, 0) + FLUSH)
+    seed("hub_ops", "mixed-data", limits(flags=3) * 2 + LIVE + many(DATA, MARK, 80, 1, 1) + FLUSH)
     seed("hub_ops", "reduced", limits(flags=7) * 2 + LIVE + GOP + write(VIDEO, HEADER, 1, 0, 1)
          + write(VIDEO, KEY) + GOP + FLUSH)
     seed("hub_ops", "pause", empty + LIVE + op("pause", "B?", 0, True) + GOP + FLUSH

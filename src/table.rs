@@ -18,11 +18,13 @@ pub const TABLE_MAX: usize = 1 << INDEX_BITS;
 pub struct Table<T> {
     slots: Slab<(u32, T)>,
     generation: u32,
+    /// The most entries since memory was last given back, or how many there were then.
+    most: usize,
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { slots: Slab::new(), generation: 0 }
+        Self { slots: Slab::new(), generation: 0, most: 0 }
     }
 }
 
@@ -38,6 +40,7 @@ impl<T> Table<T> {
         let entry = self.slots.vacant_entry();
         let id = (generation << INDEX_BITS) | (entry.key() as u32 & INDEX_MASK);
         entry.insert((generation, make(id)));
+        self.most = self.most.max(self.slots.len());
         Some(id)
     }
 
@@ -81,10 +84,12 @@ impl<T> Table<T> {
         self.iter().map(|(id, _)| id).collect()
     }
 
-    /// Gives memory back after many entries have ended.
+    /// Gives memory back after many entries have ended. It goes through all places, and an entry in a late
+    /// one keeps those before it: so it is tried again only when half of what was left has ended too.
     pub fn shrink(&mut self) {
-        if self.slots.capacity() > 64 && self.slots.capacity() / 4 > self.slots.len() {
+        if self.slots.capacity() > 64 && self.slots.len() <= self.most / 4 {
             self.slots.shrink_to_fit();
+            self.most = self.slots.len().saturating_mul(2);
         }
     }
 }
@@ -105,6 +110,22 @@ mod tests {
         assert_eq!(t.find(a), None);
         assert_eq!(t.find(b), Some(&b));
         assert_eq!(t.ids(), vec![b]);
+    }
+
+    #[test]
+    fn memory_is_given_back_and_late_entries_do_not_make_it_slow() {
+        let mut t = Table::default();
+        let ids: Vec<u32> = (0..20_000).map(|_| t.insert_with(|_| ()).unwrap()).collect();
+        let (last, others) = ids.split_last().unwrap();
+        for id in others {
+            t.remove(*id);
+            t.shrink();
+        }
+        assert_eq!(t.find(*last), Some(&()));
+        t.remove(*last);
+        t.shrink();
+        assert!(t.slots.capacity() <= 64, "{}", t.slots.capacity());
+        assert!(t.insert_with(|_| ()).is_some());
     }
 
     #[test]

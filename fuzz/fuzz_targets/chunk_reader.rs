@@ -15,7 +15,7 @@ fuzz_target!(|data: &[u8]| {
     let [how, limit, bytes @ ..] = data else { return };
     let limit = match limit & 1 {
         0 => limits::RTMP_MESSAGE_BYTES,
-        _ => limits::RTMP_MESSAGE_BYTES_BEFORE_CONNECT,
+        _ => limits::RTMP_MESSAGE_BYTES_BEFORE_PUBLISH,
     };
     let (messages, error) = read(*how, limit, bytes);
     assert_eq!((messages.clone(), error), read(0, limit, bytes));

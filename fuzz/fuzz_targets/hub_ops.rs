@@ -18,7 +18,7 @@ use libfuzzer_sys::fuzz_target;
 /// What a ring holds at most, as the hub has it.
 const RING_FRAMES: usize = 4096;
 /// What the hub may hold back to bring audio and video into order.
-const MIX_FRAMES: u64 = 64;
+const MIX_FRAMES: u64 = 32;
 
 #[derive(Arbitrary, Debug)]
 enum Op {
@@ -44,9 +44,11 @@ enum Op {
         dts: i16,
         version: bool,
     },
-    /// Many frames, 40 ms apart, every `gop` of them a keyframe.
+    /// Many frames, 40 ms apart, every `gop` of them of the role, the others deltas.
     WriteMany {
         name: u8,
+        kind: u8,
+        role: u8,
         count: u8,
         gop: u8,
         size: u8,
@@ -207,6 +209,14 @@ fn source(n: u8) -> Source {
     }
 }
 
+fn kind_of(n: u8) -> Kind {
+    [Kind::Audio, Kind::Video, Kind::Video, Kind::Data][usize::from(n % 4)]
+}
+
+fn role_of(n: u8) -> Role {
+    [Role::Header, Role::Key, Role::Delta, Role::Mark][usize::from(n % 4)]
+}
+
 fn index(kind: Kind) -> usize {
     match kind {
         Kind::Audio => 0,
@@ -231,16 +241,14 @@ impl World {
                 }
             }
             Op::Write { name, kind, role, size, dts, version } => {
-                let kind = [Kind::Audio, Kind::Video, Kind::Video, Kind::Data][usize::from(kind % 4)];
-                let role = [Role::Header, Role::Key, Role::Delta, Role::Mark][usize::from(role % 4)];
                 self.dts = self.dts.saturating_add(i64::from(dts) * 1000);
-                self.write(usize::from(name % 4), kind, role, size, version.into());
+                self.write(usize::from(name % 4), kind_of(kind), role_of(role), size, version.into());
             }
-            Op::WriteMany { name, count, gop, size } => {
+            Op::WriteMany { name, kind, role, count, gop, size } => {
                 for i in 0..count {
                     self.dts = self.dts.saturating_add(40_000);
-                    let role = if i % gop.max(1) == 0 { Role::Key } else { Role::Delta };
-                    self.write(usize::from(name % 4), Kind::Video, role, size, 0);
+                    let role = if i % gop.max(1) == 0 { role_of(role) } else { Role::Delta };
+                    self.write(usize::from(name % 4), kind_of(kind), role, size, 0);
                 }
             }
             Op::Jump { dts } => self.dts = self.dts.saturating_add(i64::from(dts) << 20),
@@ -275,7 +283,7 @@ impl World {
                     _ => None,
                 });
                 for (n, model) in &mut self.streams {
-                    model.mixed |= self.vhosts[n & 1].play.mix_correct;
+                    model.mixed = self.vhosts[n & 1].play.mix_correct;
                 }
             }
             Op::SayAtc { name } => {
@@ -306,7 +314,7 @@ impl World {
     fn unpublish(&mut self, n: usize, source: Source) {
         let Some(model) = self.streams.get_mut(&n) else { return };
         let was = model.publisher == Some(source);
-        assert_eq!(self.hub.unpublish(model.id, source), was);
+        assert_eq!(self.hub.unpublish(self.now, model.id, source), was);
         if was {
             model.publisher = None;
         }
@@ -492,12 +500,16 @@ fn take(
     sent: usize,
 ) {
     let queue_us = stream.settings().play.queue_length.as_micros() as i64;
+    let gop_cache = stream.settings().play.gop_cache;
     let (ring, lane) = stream.ring_and_lane(lane);
     let lane = lane.expect("a player's lane");
     let mut given = Vec::new();
     for _ in 0..room {
         match model.player.step(ring, queue_us) {
-            Step::Wait => break,
+            Step::Wait => {
+                model.waits(ring, gop_cache);
+                break;
+            }
             Step::Headers(headers, _) => {
                 model.seen.headers = true;
                 model.seen.decodable = false;
@@ -519,6 +531,19 @@ fn take(
     {
         model.player.back_to(seq);
         model.seen = seen;
+    }
+}
+
+impl PlayerModel {
+    /// With a keyframe to start from, nobody waits while there are frames.
+    fn waits(&self, ring: &Ring, gop_cache: bool) {
+        let Some(start) = ring.join(0).filter(|_| gop_cache && self.wants_video && !self.paused) else {
+            return;
+        };
+        let next = self.seen.last.map_or(start.seq, |last| last + 1);
+        let wanted = |frame: &Frame| frame.kind != Kind::Audio || self.wants_audio;
+        let left = (next..ring.head()).filter_map(|seq| ring.frame(seq)).filter(|f| wanted(f)).count();
+        assert_eq!(left, 0, "a player waits at {next}, before {}", ring.head());
     }
 }
 

@@ -188,7 +188,7 @@ impl Host {
                     in_ack_size: u32::from(self.words & 1) * 1000,
                     out_ack_size: u32::from(self.words & 2) * 1000,
                 };
-                self.session.accept_connect(&options);
+                self.session.accept_connect(self.now, &options);
                 assert_eq!(self.session.chunk_size(), options.chunk_size);
             }
             Event::Publish(request) => {

@@ -1,7 +1,7 @@
 //! The ingests of a vhost: what is pulled in, and the stream that it becomes.
 
 use super::Warning;
-use super::settings::Block;
+use super::block::Block;
 use super::tree::Node;
 use crate::error::Result;
 use crate::wire::limits::NAME_BYTES;

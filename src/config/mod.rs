@@ -9,6 +9,7 @@ pub mod settings;
 pub mod table;
 pub mod tree;
 
+mod block;
 mod check;
 mod ingest;
 mod legacy;

@@ -57,7 +57,7 @@ impl Engine {
                 };
                 Error::new(Code::Address, format!("listen {asked}: {e}{hint}"))
             };
-            let socket = TcpListener::bind(asked).map_err(failed)?;
+            let socket = sys::listen(asked).map_err(failed)?;
             let address = socket.local_addr().map_err(failed)?;
             opened.push(Listener { asked, address, socket: Some(socket) });
         }

@@ -1,12 +1,10 @@
 //! Serving connections: their input, what their sessions ask and bring, and their end.
 
-use std::time::Duration;
-
 use log::{info, warn};
 
-use super::conn::{Conn, Flushed, Pending, Playing, Wish};
+use super::conn::{Conn, Flushed, Pending, Playing, STALL_MIN, Wish};
 use super::timers::{Alarm, Timers};
-use super::{Action, Admission, Engine, Event, READ_BUDGET, Subject, sys};
+use super::{Action, Admission, Engine, Event, KEPT, READ_BUDGET, READ_BYTES, Subject, sys};
 use crate::error::{Code, Error, Result};
 use crate::hub::{Name, Refused, Source};
 use crate::rtmp::server::{
@@ -14,9 +12,6 @@ use crate::rtmp::server::{
 };
 use crate::rtmp::url::StreamName;
 use crate::time::Time;
-
-/// A peer whose socket takes nothing is given at least this long, however short `queue_length` is.
-pub(super) const STALL_MIN: Duration = Duration::from_secs(10);
 
 impl Engine {
     /// Answers an [`Event::Admission`]: `Err` refuses with a sentence that the client is told.
@@ -92,7 +87,15 @@ impl Engine {
         let stream = conn.play.as_ref().map(|playing| playing.stream);
         let stream = stream.and_then(|stream| self.hub.stream_mut(stream));
         match conn.flush(now, stream, &mut self.frames) {
-            Ok(Flushed::All) if conn.closing => self.doom(id, "refused"),
+            Ok(Flushed::All) if conn.closing => {
+                // What came and is not read would make the close a reset, and the peer lose the reason.
+                for _ in 0..READ_BUDGET / READ_BYTES {
+                    if !matches!(conn.read(&mut self.buffer), Ok(Some(1..))) {
+                        break;
+                    }
+                }
+                self.doom(id, "refused");
+            }
             Ok(Flushed::All) => {
                 if let Some(playing) = &conn.play
                     && let Some(stream) = self.hub.stream_mut(playing.stream)
@@ -128,6 +131,9 @@ impl Engine {
     pub(super) fn close_doomed(&mut self, now: Time) {
         while let Some((id, why)) = self.doomed.pop() {
             self.close(now, id, &why);
+        }
+        if self.doomed.capacity() > KEPT {
+            self.doomed = Vec::new();
         }
     }
 

@@ -12,7 +12,6 @@ use bytes::{Buf, Bytes};
 use mio::net::TcpStream;
 use smallvec::SmallVec;
 
-use super::clients::STALL_MIN;
 use super::sys;
 use crate::hub::{LaneKey, Player, Step, Stream};
 use crate::rtmp::relay;
@@ -24,6 +23,8 @@ use crate::wire::limits;
 const GATHER: usize = 64;
 /// Bytes gathered into one send.
 const GATHER_BYTES: usize = 256 * 1024;
+/// A peer whose socket takes nothing is given at least this long, however short `queue_length` is.
+pub(super) const STALL_MIN: Duration = Duration::from_secs(10);
 /// Bytes sent to one connection in one turn before the others have theirs.
 const SEND_BUDGET: usize = 1024 * 1024;
 
@@ -188,7 +189,6 @@ impl Conn {
     ) -> io::Result<Flushed> {
         let mut budget = SEND_BUDGET;
         while self.blocked.is_none() {
-            frames.clear();
             let mut more = match (stream.as_deref_mut(), &mut self.play) {
                 (Some(stream), Some(playing)) => {
                     playing.gather(stream, &mut self.out, &mut self.out_bytes, frames)
@@ -219,6 +219,7 @@ impl Conn {
             };
             self.sent = self.sent.saturating_add(sent as u64);
             self.consume(sent, frames);
+            frames.clear();
             if sent < offered {
                 // An edge will come when there is room again: another try now would be a wasted call.
                 self.blocked = Some(now);
@@ -237,14 +238,9 @@ impl Conn {
 
     /// Takes what was sent off the front. Frames that were not begun stay in the ring.
     fn consume(&mut self, mut sent: usize, frames: &Frames) {
-        if !self.rest.is_empty() {
-            let n = sent.min(self.rest.len());
-            self.rest.advance(n);
-            sent -= n;
-            if self.rest.is_empty() {
-                self.rest = Bytes::new();
-            }
-        }
+        let n = sent.min(self.rest.len());
+        self.rest.advance(n);
+        sent -= n;
         while sent > 0 {
             let Some(mut piece) = self.out.pop_front() else { break };
             self.out_bytes -= piece.len();
@@ -252,6 +248,10 @@ impl Conn {
             piece.advance(n);
             sent -= n;
             self.rest = piece;
+        }
+        if self.rest.is_empty() {
+            // What is sent is let go, not kept at its end.
+            self.rest = Bytes::new();
         }
         if self.out.is_empty() && self.out.capacity() > 0 {
             self.out = VecDeque::new();

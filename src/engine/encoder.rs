@@ -1,8 +1,13 @@
 //! A stream that the host's own encoder publishes: frames come over a bounded queue from its thread.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::media::Frame;
+use crate::time::Time;
+
+/// How long a keyframe that was asked for may take.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The loop's end of the queue from an encoder's thread.
 pub trait FrameSource: Send {
@@ -21,8 +26,20 @@ pub(super) struct Encoder {
     pub(super) stream: u32,
     /// There but while it is being let in.
     pub(super) source: Option<Box<dyn FrameSource>>,
-    /// A keyframe has been asked for and has not come.
-    pub(super) asked: bool,
+    /// Since when a keyframe has been asked for and has not come.
+    pub(super) asked: Option<Time>,
+}
+
+impl Encoder {
+    /// Whether it is to be asked for a keyframe now: once, and again while none comes, since the one that
+    /// was made may have been dropped.
+    pub(super) fn ask(&mut self, now: Time) -> bool {
+        let due = self.asked.is_none_or(|since| since + ASK_AGAIN <= now);
+        if due {
+            self.asked = Some(now);
+        }
+        due
+    }
 }
 
 impl fmt::Debug for Encoder {

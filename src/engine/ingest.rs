@@ -30,6 +30,7 @@ pub(super) enum IngestError {
     Io(io::Error),
     Malformed(u64, Malformed),
     NoFrames,
+    NoFile,
 }
 
 impl std::fmt::Display for IngestError {
@@ -37,6 +38,7 @@ impl std::fmt::Display for IngestError {
         match self {
             Self::Io(e) => write!(f, "{e}"),
             Self::Malformed(at, cause) => write!(f, "not an FLV file before byte {at}: {cause}"),
+            Self::NoFile => f.write_str("not a regular file"),
             Self::NoFrames => f.write_str("no audio or video frame in it"),
         }
     }
@@ -89,7 +91,12 @@ impl Ingest {
 
     /// Opens the file and finds its first frame.
     pub(super) fn open(&mut self, now: Time) -> Result<(), IngestError> {
-        let file = File::open(self.settings.url.as_str()).map_err(IngestError::Io)?;
+        let path = self.settings.url.as_str();
+        // A pipe would keep the loop waiting for its other end.
+        if !std::fs::metadata(path).map_err(IngestError::Io)?.is_file() {
+            return Err(IngestError::NoFile);
+        }
+        let file = File::open(path).map_err(IngestError::Io)?;
         self.reader = Some(Reader {
             file,
             demuxer: file::Demuxer::new(),

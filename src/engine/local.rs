@@ -28,7 +28,7 @@ impl Engine {
         let name = Name { vhost: settings.name.clone(), app: app.to_owned(), stream: stream.to_owned() };
         let now = self.now();
         let mut source = Some(source);
-        let id = self.encoders.insert_with(|_| Encoder { stream: 0, source: source.take(), asked: false });
+        let id = self.encoders.insert_with(|_| Encoder { stream: 0, source: source.take(), asked: None });
         let id = id.ok_or_else(|| Error::new(Code::Limit, "too many encoders"))?;
         let published = match self.hub.publish(now, &name, &settings, Source::Encoder(id)) {
             Ok(published) => published,
@@ -61,15 +61,14 @@ impl Engine {
             let mut wrote = false;
             while let Some(frame) = encoder.source.as_mut().and_then(|source| source.pop()) {
                 if frame.is_video_key() {
-                    encoder.asked = false;
+                    encoder.asked = None;
                 }
                 if let Some(stream) = self.hub.stream_mut(stream) {
                     wrote |= stream.write(now, frame);
                 }
             }
             let dropped = encoder.source.as_mut().is_some_and(|source| source.take_dropped());
-            if dropped && !encoder.asked {
-                encoder.asked = true;
+            if dropped && encoder.ask(now) {
                 self.tell(Event::NeedKeyframe { encoder: id });
             }
             if wrote {
@@ -90,8 +89,8 @@ impl Engine {
             return;
         }
         let Some(Source::Encoder(id)) = found.publisher() else { return };
-        if let Some(encoder) = self.encoders.find_mut(id).filter(|encoder| !encoder.asked) {
-            encoder.asked = true;
+        let now = self.now();
+        if self.encoders.find_mut(id).is_some_and(|encoder| encoder.ask(now)) {
             self.tell(Event::NeedKeyframe { encoder: id });
         }
     }

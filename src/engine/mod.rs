@@ -55,6 +55,9 @@ const READ_BUDGET: usize = 256 * 1024;
 /// Bytes read at a time.
 const READ_BYTES: usize = 64 * 1024;
 
+/// Places for events and the like that are kept when they are empty; a crowd needs more.
+const KEPT: usize = 64;
+
 /// The waker's token. Ids carry a generation in their high bits that is never 0, so small tokens are
 /// free for what isn't a connection.
 const WAKER: Token = Token(0);
@@ -267,7 +270,11 @@ impl Engine {
 
     /// The next thing that the host is to know.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.told.pop_front()
+        let event = self.told.pop_front();
+        if self.told.is_empty() && self.told.capacity() > KEPT {
+            self.told = VecDeque::new();
+        }
+        event
     }
 
     /// The functions that other threads want run on this one.

@@ -36,7 +36,7 @@ impl Remote {
         Self { shared: Arc::new(Shared { waker, stop, calls }) }
     }
 
-    /// Makes [`super::Engine::run`] return, or the next turn not wait.
+    /// Has the host stop taking turns ([`super::Engine::take_stop`]): the turn that is going on ends.
     pub fn stop(&self) -> Result<()> {
         self.shared.stop.store(true, Ordering::Release);
         self.wake()

@@ -1,13 +1,25 @@
 //! The few calls on sockets that the standard library lacks.
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use mio::net::TcpStream;
+use mio::net::{TcpListener, TcpStream};
 use socket2::{SockRef, TcpKeepalive};
 
 /// A peer that has vanished is noticed after about this long without traffic.
 const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// Connections that may wait to be taken. With fewer a crowd of players that comes at once has its first
+/// packets dropped, and tries again only after a second.
+const BACKLOG: i32 = 1024;
+
+/// Listens at `address`.
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    SockRef::from(&listener).listen(BACKLOG)?;
+    Ok(listener)
+}
 
 /// One send. `MSG_NOSIGNAL`: SIGPIPE must never reach the host.
 pub(super) fn send(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {

@@ -192,7 +192,7 @@ impl Stream {
         }
     }
 
-    /// One more player takes this format. Beyond [`LANES`] of them its images are made for each player anew
+    /// One more player takes this format. Beyond a few of them its images are made for each player anew
     /// and not kept: whoever asks for odd formats costs time, not memory.
     pub fn attach(&mut self, key: LaneKey) {
         let full = self.lanes.len() >= LANES;
@@ -453,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_sent_the_first_gop_twice() {
+    fn a_player_inside_the_first_gop_goes_on_though_it_lags() {
         let (mut hub, id, mut player) = live(&vhost(|_| {}));
         let stream = hub.stream_mut(id).unwrap();
         stream.write(Time::ZERO, video(Role::Key, 0, b"k"));

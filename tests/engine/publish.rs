@@ -58,7 +58,7 @@ fn timestamps(play: &str, metadata: &[(&str, Value)], published: &[u32]) -> Vec<
 #[test]
 fn timestamps_are_put_right_as_told() {
     let published = [5000, 5040, 5030, 90_000, 90_040, 10];
-    assert_eq!(timestamps("time_jitter full;", &[], &published), [0, 40, 30, 40, 80, 90]);
+    assert_eq!(timestamps("time_jitter full;", &[], &published), [0, 40, 30, 50, 90, 100]);
     assert_eq!(timestamps("time_jitter zero;", &[], &published), [0, 40, 30, 85_000, 85_040, 0]);
     assert_eq!(timestamps("time_jitter off;", &[], &published), published);
     assert_eq!(timestamps("atc on;", &[], &published), published);

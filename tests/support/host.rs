@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 use std::time::Instant;
 
 use camrill::engine::{Engine, Event, Remote, Stats};
@@ -51,6 +51,11 @@ impl Host {
     /// Where RTMP is served.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The engine's thread.
+    pub(crate) fn thread(&self) -> ThreadId {
+        self.thread.as_ref().expect("an engine that runs").thread().id()
     }
 
     pub(crate) fn remote(&self) -> &Remote {

@@ -1,6 +1,7 @@
 //! Log lines, recorded with the session that each concerns.
 
-use std::sync::{Condvar, Mutex, OnceLock};
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::thread::ThreadId;
 use std::time::Instant;
 
 use log::kv::{Key, Value};
@@ -14,6 +15,8 @@ pub(crate) struct Line {
     pub(crate) level: log::Level,
     /// The session, if the line names one.
     pub(crate) id: Option<u64>,
+    /// Which thread, and so which engine of this process, has said it.
+    thread: ThreadId,
     pub(crate) text: String,
 }
 
@@ -42,8 +45,13 @@ impl Log for Logs {
     fn log(&self, record: &Record<'_>) {
         let id = record.key_values().get(Key::from("id"));
         let id = id.as_ref().and_then(Value::to_u64);
-        let line = Line { level: record.level(), id, text: record.args().to_string() };
-        self.lines.lock().unwrap().push(line);
+        let line = Line {
+            level: record.level(),
+            id,
+            text: record.args().to_string(),
+            thread: std::thread::current().id(),
+        };
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
         self.came.notify_all();
     }
 
@@ -52,9 +60,10 @@ impl Log for Logs {
 
 impl Logs {
     /// The first line for which `is_it` says so, waited for if need be.
+    #[track_caller]
     pub(crate) fn wait(&self, is_it: impl Fn(&Line) -> bool) -> Line {
         let end = Instant::now() + PATIENCE;
-        let mut lines = self.lines.lock().unwrap();
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let mut seen = 0;
         loop {
             if let Some(line) = lines[seen..].iter().find(|line| is_it(line)) {
@@ -66,18 +75,21 @@ impl Logs {
                 let last: Vec<_> = lines.iter().rev().take(20).collect();
                 panic!("the line never came; the last ones, newest first: {last:#?}");
             }
-            lines = self.came.wait_timeout(lines, left).unwrap().0;
+            lines = self.came.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// The session of the connection from this address.
-    pub(crate) fn session(&self, from: std::net::SocketAddr) -> u64 {
+    /// The session of the connection from this address to the engine that runs on `engine`, by the line that
+    /// says that it came. Another engine may have had one from the same port.
+    #[track_caller]
+    pub(crate) fn session(&self, engine: ThreadId, from: std::net::SocketAddr) -> Line {
         let text = format!("rtmp client from {from}");
-        self.wait(|line| line.text == text && line.id.is_some()).id.expect("an id")
+        self.wait(|line| line.thread == engine && line.text == text && line.id.is_some())
     }
 
     /// Waits for a line of a session that says something.
-    pub(crate) fn wait_for(&self, session: u64, says: &str) -> Line {
-        self.wait(|line| line.id == Some(session) && line.text.contains(says))
+    #[track_caller]
+    pub(crate) fn wait_for(&self, session: &Line, says: &str) -> Line {
+        self.wait(|line| line.id == session.id && line.thread == session.thread && line.text.contains(says))
     }
 }

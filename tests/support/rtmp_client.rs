@@ -353,6 +353,11 @@ impl Client {
         while self.receive().is_some() {}
     }
 
+    /// The bare socket, to read as it is.
+    pub(crate) fn into_socket(self) -> TcpStream {
+        self.socket
+    }
+
     /// Says goodbye and waits until the server has seen it.
     pub(crate) fn close(mut self) {
         let _ = self.socket.shutdown(Shutdown::Write);

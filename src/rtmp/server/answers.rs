@@ -63,7 +63,8 @@ impl Session {
         let Some(Waiting::Publish { stream }) = self.waiting.take() else { return };
         self.reader.set_message_limit(limits::RTMP_MESSAGE_BYTES);
         let clock = Unwrap::default();
-        self.set_role(stream, StreamRole::Publishing { clock, last: now, seen: false, options });
+        let publishing = Publishing { clock, last: now, seen: false, options };
+        self.set_role(stream, StreamRole::Publishing(Box::new(publishing)));
         if self.fc_publish {
             self.fc_publish = false;
             self.send_on_fc("onFCPublish", "NetStream.Publish.Start", "Started publishing stream.");

@@ -147,7 +147,7 @@ impl Session {
     fn on_fc_unpublish(&mut self, now: Time, name: &str) {
         self.send_on_fc("onFCUnpublish", "NetStream.Unpublish.Success", name);
         let mut publishing =
-            self.streams.iter().filter(|s| matches!(s.role, StreamRole::Publishing { .. })).map(|s| s.id);
+            self.streams.iter().filter(|s| matches!(s.role, StreamRole::Publishing(_))).map(|s| s.id);
         if let (Some(id), None) = (publishing.next(), publishing.next()) {
             self.end_stream(now, id, true);
         }
@@ -158,7 +158,7 @@ impl Session {
         let role = std::mem::replace(&mut stream.role, StreamRole::Idle);
         self.event = match role {
             StreamRole::Idle => return,
-            StreamRole::Publishing { .. } => Some(Event::Unpublish { stream: id }),
+            StreamRole::Publishing(_) => Some(Event::Unpublish { stream: id }),
             StreamRole::Playing => Some(Event::Stop { stream: id }),
         };
         if tell && matches!(self.event, Some(Event::Unpublish { .. })) {

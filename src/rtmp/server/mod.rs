@@ -234,8 +234,19 @@ struct MessageStream {
 #[derive(Debug)]
 enum StreamRole {
     Idle,
-    Publishing { clock: Unwrap, last: Time, seen: bool, options: PublishOptions },
+    Publishing(Box<Publishing>),
     Playing,
+}
+
+/// What only publishers need: players are many.
+#[derive(Debug)]
+struct Publishing {
+    clock: Unwrap,
+    /// When the last message came, or the publish began.
+    last: Time,
+    /// Whether a message has come.
+    seen: bool,
+    options: PublishOptions,
 }
 
 #[derive(Debug, Default)]
@@ -412,11 +423,11 @@ impl Session {
     /// may follow an unpublish that crossed it.
     fn media(&mut self, now: Time, message: Message) {
         let Some(stream) = publishing(&mut self.streams, message.stream_id) else { return };
-        let StreamRole::Publishing { clock, last, seen, .. } = &mut stream.role else { return };
-        *last = now;
-        *seen = true;
+        let StreamRole::Publishing(publishing) = &mut stream.role else { return };
+        publishing.last = now;
+        publishing.seen = true;
         let id = stream.id;
-        let dts = clock.extend(message.timestamp);
+        let dts = publishing.clock.extend(message.timestamp);
         let body = message.payload;
         let kind = match message.type_id {
             type_id::AUDIO => Kind::Audio,
@@ -469,7 +480,8 @@ impl Session {
             match &stream.role {
                 StreamRole::Idle => {}
                 StreamRole::Playing => active = true,
-                StreamRole::Publishing { last, seen, options, .. } => {
+                StreamRole::Publishing(publishing) => {
+                    let Publishing { last, seen, options, .. } = publishing.as_ref();
                     active = true;
                     let (what, limit) = match seen {
                         false => ("first packet of the publish (firstpkt_timeout)", options.first),
@@ -501,7 +513,7 @@ impl Session {
 /// The stream that media belongs to: the one it names, or else the only one that is being published,
 /// since some encoders give media another id than the publish.
 fn publishing(streams: &mut [MessageStream], id: u32) -> Option<&mut MessageStream> {
-    let is_publishing = |s: &MessageStream| matches!(s.role, StreamRole::Publishing { .. });
+    let is_publishing = |s: &MessageStream| matches!(s.role, StreamRole::Publishing(_));
     let at = match streams.iter().position(|s| s.id == id && is_publishing(s)) {
         Some(at) => Some(at),
         None if streams.iter().filter(|s| is_publishing(s)).count() == 1 => {
