@@ -28,7 +28,6 @@ pub(super) fn turn(handle: &camrill_engine_t, timeout: Option<Duration>) -> Resu
         let mut any = false;
         while !handle.is_freed()
             && let Some(event) = handle.with(|engine| Ok(engine.poll_event()))?
-            && !handle.is_freed()
         {
             any = true;
             count += 1;
