@@ -163,6 +163,32 @@ static void inside_a_callback(void)
     host_free(&h);
 }
 
+/* What a child does with its copies doesn't even wake the parent's loop. */
+static void a_child_wakes_nobody(void)
+{
+    struct host h;
+    struct camera c;
+    struct pollfd p;
+    pid_t child;
+    host_start(&h, 0);
+    EQ(camera_new(&c, &h, "a"), 0);
+    while (camrill_engine_timeout_ms(h.engine) == 0)
+        CHECK(camrill_engine_poll(h.engine, 0) >= 0);
+    CHECK(camrill_engine_poll(h.engine, 0) >= 0);
+    child = fork();
+    if (child == 0) {
+        camrill_publisher_free(c.publisher);
+        host_free(&h);
+        _exit(c.freed == 1 ? 0 : 1);
+    }
+    child_ends_well(child);
+    p.fd = camrill_engine_fd(h.engine);
+    p.events = POLLIN;
+    EQ(poll(&p, 1, 0), 0);
+    camrill_publisher_free(c.publisher);
+    host_free(&h);
+}
+
 /* A program that the host starts gets none of the engine's descriptors. */
 static void descriptors_close_on_exec(void)
 {
@@ -197,6 +223,7 @@ int main(void)
     RUN(after_free);
     RUN(with_a_live_engine);
     RUN(inside_a_callback);
+    RUN(a_child_wakes_nobody);
     RUN(descriptors_close_on_exec);
     return 0;
 }

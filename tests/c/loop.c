@@ -168,6 +168,26 @@ static void poll_in_log(struct host *h, int32_t level, camrill_id_t client, cons
     CHECK(camrill_engine_fd(h->engine) >= 0);
 }
 
+static void stop_now(void *user)
+{
+    EQ(camrill_engine_stop(((struct host *)user)->engine), 0);
+}
+
+/* A stop ends one poll's wait, and then no run. */
+static void a_poll_uses_a_stop_up(void)
+{
+    struct host h;
+    host_start(&h, 0);
+    EQ(camrill_engine_stop(h.engine), 0);
+    EQ(camrill_engine_poll(h.engine, -1), 0);
+    calls = 0;
+    EQ(camrill_engine_call(h.engine, count_call, NULL), 0);
+    EQ(camrill_engine_call(h.engine, stop_now, &h), 0);
+    EQ(camrill_engine_run(h.engine), 0);
+    EQ(calls, 1);
+    host_free(&h);
+}
+
 static void log_lines_run_inside_any_call(void)
 {
     struct host h;
@@ -418,6 +438,7 @@ int main(void)
     RUN(calls_from_four_threads);
     RUN(calls_have_a_bound);
     RUN(calls_from_calls);
+    RUN(a_poll_uses_a_stop_up);
     RUN(log_lines_run_inside_any_call);
     RUN(log_levels);
     RUN(events_do_not_wait);

@@ -231,6 +231,29 @@ static void a_full_queue(void)
     host_free(&h);
 }
 
+/* A sequence header that was dropped with its frame goes out before the next one. */
+static void a_dropped_header_comes_again(void)
+{
+    struct host h;
+    struct camera c;
+    struct rtmp *player;
+    int i;
+    host_start(&h, 0);
+    EQ(camera_new(&c, &h, "a"), 0);
+    player = rtmp_open(h.port, "live", "a", 0);
+    UNTIL(&h, player, player->state == RTMP_GOING);
+    EQ(camera_video(&c, 1, 70000, 1), CAMRILL_EAGAIN);
+    EQ(camera_video(&c, 1, 100, 2), 0);
+    UNTIL(&h, player, player->video == 1);
+    for (i = 0; player->media[i].type != 9; i++) {
+    }
+    EQ(player->media[i].head[0], 0x17);
+    EQ(player->media[i].head[1], 0);
+    camrill_publisher_free(c.publisher);
+    rtmp_close(player, 0);
+    host_free(&h);
+}
+
 /* What is queued when a publisher ends still goes out. */
 static void the_rest_goes_out(void)
 {
@@ -375,6 +398,7 @@ int main(void)
     RUN(adts_and_raw_aac);
     RUN(invalid_frames);
     RUN(a_full_queue);
+    RUN(a_dropped_header_comes_again);
     RUN(the_rest_goes_out);
     RUN(against_the_network);
     RUN(from_a_thread);
