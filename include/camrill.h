@@ -172,7 +172,7 @@
 // Bytes of each name in an output struct, with the final NUL. Longer names are refused at the door.
 #define CAMRILL_NAME_MAX 256
 
-// Bytes of an address in an output struct (an IPv6 one stands in brackets), with the final NUL.
+// Bytes of an address in an output struct (`[2001:db8::1]:1935`), with the final NUL.
 #define CAMRILL_ADDRESS_MAX 64
 
 // An engine. Made by camrill_engine_new(), freed by camrill_engine_free().

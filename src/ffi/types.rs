@@ -106,7 +106,7 @@ pub const CAMRILL_CODEC_OTHER: i32 = 255;
 
 /// Bytes of each name in an output struct, with the final NUL. Longer names are refused at the door.
 pub const CAMRILL_NAME_MAX: usize = 256;
-/// Bytes of an address in an output struct (an IPv6 one stands in brackets), with the final NUL.
+/// Bytes of an address in an output struct (`[2001:db8::1]:1935`), with the final NUL.
 pub const CAMRILL_ADDRESS_MAX: usize = 64;
 
 /// Names a client, a stream or a ticket. Never 0. When its owner ends, the id is stale: calls with it
