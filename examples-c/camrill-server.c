@@ -115,14 +115,18 @@ static int listens(camrill_engine_t *engine)
 static void reload(camrill_engine_t *engine, const struct options *options)
 {
     int32_t result = load(engine, options);
-    if (result >= 0 && !listens(engine))
+    if (result >= 0 && !listens(engine)) {
+        camrill_config_revert(engine);
         return;
+    }
     if (result >= 0)
         result = camrill_config_apply(engine);
-    if (result < 0)
+    if (result < 0) {
         complain(engine, "reload: going on as before", result);
-    else
+        camrill_config_revert(engine);
+    } else {
         fprintf(stderr, "camrill-server: reloaded\n");
+    }
 }
 
 /* Serves until it is told to stop; answers the exit code. */

@@ -532,6 +532,10 @@ int32_t camrill_config_check(struct camrill_engine_t *engine);
 // CAMRILL_ECONFIG, CAMRILL_EADDRESS.
 int32_t camrill_config_apply(struct camrill_engine_t *engine);
 
+// Forgets what was loaded or set since the last camrill_config_apply() that succeeded, such as what that
+// one has refused; before the first one, everything.
+int32_t camrill_config_revert(struct camrill_engine_t *engine);
+
 // The port that a protocol is served at, with the real number where the configuration says 0: the first
 // one if there are several. `protocol` is "rtmp". CAMRILL_ENOENT if it isn't served.
 int32_t camrill_engine_port(const struct camrill_engine_t *engine,

@@ -249,6 +249,13 @@ fn camrill_server_obeys_its_signals() {
         server.signal(libc::SIGHUP);
         let why = server.wait_log(1, "going on as before");
         assert!(why.contains(":2: max_connections"), "{why}");
+        // What is refused only when it is applied leaves no trace either.
+        let held = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let taken = held.local_addr().expect("its address");
+        write(&file, &format!("listen {taken};\nmax_connections 70;\n"));
+        server.signal(libc::SIGHUP);
+        let why = server.wait_log(2, "going on as before");
+        assert!(why.contains(&taken.to_string()), "{why}");
         server.signal(libc::SIGUSR1);
         server.wait_log(1, "the configuration is written to");
         let running = std::fs::read_to_string(dir.join("a.conf.running")).expect("what is running");

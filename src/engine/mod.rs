@@ -71,6 +71,8 @@ pub struct Engine {
     started: Instant,
     entropy: RandomState,
     config: Config,
+    /// The configuration as it was last applied.
+    applied: Config,
     settings: Arc<Settings>,
     listeners: Vec<Listener>,
     conns: Table<Conn>,
@@ -125,6 +127,7 @@ impl Engine {
             events: Some(Events::with_capacity(EVENTS_PER_TURN)),
             started: Instant::now(),
             entropy: RandomState::new(),
+            applied: config.clone(),
             config,
             settings: Arc::new(settings),
             listeners: Vec::new(),
@@ -190,12 +193,19 @@ impl Engine {
         self.listen(&settings.listen)?;
         let settings = Arc::new(settings);
         self.settings = settings.clone();
+        self.applied = self.config.clone();
         self.hub.reload(|vhost| settings.vhost(vhost).cloned());
         for stream in self.hub.ids() {
             self.watch_idle(stream);
         }
         self.configure_ingests();
         Ok(())
+    }
+
+    /// Forgets what was changed in the configuration since it was last applied: what an [`Engine::apply`]
+    /// has refused, say.
+    pub fn revert(&mut self) {
+        self.config = self.applied.clone();
     }
 
     /// One turn: waits until something is due, at most for `timeout` (`None`: without end), and does it.

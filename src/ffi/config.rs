@@ -159,6 +159,24 @@ pub unsafe extern "C" fn camrill_config_apply(engine: *mut camrill_engine_t) -> 
     unsafe { call(engine, |handle| handle.with(|engine| engine.apply().map(|()| CAMRILL_OK))) }
 }
 
+/// Forgets what was loaded or set since the last camrill_config_apply() that succeeded, such as what that
+/// one has refused; before the first one, everything.
+///
+/// # Safety
+/// As for camrill_engine_free().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camrill_config_revert(engine: *mut camrill_engine_t) -> i32 {
+    // SAFETY: the caller's contract.
+    unsafe {
+        call(engine, |handle| {
+            handle.with(|engine| {
+                engine.revert();
+                Ok(CAMRILL_OK)
+            })
+        })
+    }
+}
+
 fn told(warnings: Vec<Warning>) -> i32 {
     for warning in warnings {
         warn!("{warning}");

@@ -69,6 +69,7 @@ static void null_is_refused(void)
     EQ(camrill_config_load_text(NULL, "x", ""), CAMRILL_EINVAL);
     EQ(camrill_config_load_text(e, NULL, ""), CAMRILL_EINVAL);
     EQ(camrill_config_load_text(e, "x", NULL), CAMRILL_EINVAL);
+    EQ(camrill_config_revert(NULL), CAMRILL_EINVAL);
     EQ(camrill_config_load_env(NULL), CAMRILL_EINVAL);
     EQ(camrill_config_set(NULL, "listen", "0"), CAMRILL_EINVAL);
     EQ(camrill_config_set(e, NULL, "0"), CAMRILL_EINVAL);

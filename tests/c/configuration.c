@@ -113,6 +113,11 @@ static void round_trips(void)
     for (i = 0; i < COUNT(settings); i++)
         EQ_TEXT(get(other.engine, settings[i].path), settings[i].value);
 
+    EQ(camrill_config_apply(other.engine), 0);
+    EQ(camrill_config_set(other.engine, "max_connections", "99"), 0);
+    EQ(camrill_config_revert(other.engine), 0);
+    EQ_TEXT(get(other.engine, "max_connections"), "17");
+
     EQ(camrill_config_set(h.engine, "listten", "1"), CAMRILL_ENOENT);
     EQ(camrill_config_set(h.engine, "", "1"), CAMRILL_ENOENT);
     EQ(camrill_config_set(h.engine, "vhost//play/gop_cache", "on"), CAMRILL_ENOENT);
