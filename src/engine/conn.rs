@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 
 use super::sys;
 use crate::hub::{LaneKey, Player, Step, Stream};
+use crate::media::Frame;
 use crate::rtmp::relay;
 use crate::rtmp::server::{ConnectRequest, Session, StreamRequest};
 use crate::time::Time;
@@ -236,6 +237,33 @@ impl Conn {
         Ok(Flushed::Blocked)
     }
 
+    /// Sends the newest frame, if that is all that this player lacks: the usual case of a stream's fan-out,
+    /// with nothing done but the send. `None` if it isn't: then [`Conn::flush`] sees to it.
+    pub(super) fn send_newest(&mut self, now: Time, newest: &Newest) -> Option<io::Result<Flushed>> {
+        let playing = self.play.as_mut()?;
+        let idle = self.rest.is_empty() && self.out.is_empty();
+        if !idle || playing.lane() != newest.lane || !playing.player.lacks_only(newest.seq, &newest.frame) {
+            return None;
+        }
+        let sent = match sys::send(&self.socket, &newest.image) {
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(e) => return Some(Err(e)),
+        };
+        self.sent = self.sent.saturating_add(sent as u64);
+        if sent > 0 {
+            playing.player.taken();
+        }
+        if sent == newest.image.len() {
+            return Some(Ok(Flushed::All));
+        }
+        if sent > 0 {
+            self.rest = newest.image.slice(sent..);
+        }
+        self.blocked = Some(now);
+        Some(Ok(Flushed::Blocked))
+    }
+
     /// Takes what was sent off the front. Frames that were not begun stay in the ring.
     fn consume(&mut self, mut sent: usize, frames: &Frames) {
         let n = sent.min(self.rest.len());
@@ -275,10 +303,29 @@ impl Conn {
     }
 }
 
+/// A stream's newest frame, ready for those who lack only it.
+#[derive(Debug)]
+pub(super) struct Newest {
+    lane: LaneKey,
+    seq: u64,
+    frame: Frame,
+    image: Bytes,
+}
+
 /// Frames of one send, with their places in the ring.
 pub(super) type Frames = Vec<(u64, Bytes)>;
 
 impl Playing {
+    /// The newest frame of its stream in this player's format.
+    pub(super) fn newest(&self, stream: &mut Stream) -> Option<Newest> {
+        let (ring, lane) = stream.ring_and_lane(self.lane());
+        let seq = ring.head().checked_sub(1)?;
+        let frame = ring.frame(seq)?;
+        let make = || relay::image(frame, self.chunk_size, self.message_stream);
+        let image = lane?.image(ring.base(), seq, make).clone();
+        Some(Newest { lane: self.lane(), seq, frame: frame.clone(), image })
+    }
+
     /// Takes the frames for the next send; headers that must go before them join the session's bytes.
     /// Answers whether there may be more.
     fn gather(

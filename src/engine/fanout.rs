@@ -23,12 +23,17 @@ impl Engine {
     fn fan_out(&mut self, now: Time, id: u32) {
         let Some(stream) = self.hub.stream_mut(id) else { return };
         let (mut oldest, mut waits_for_key) = (u64::MAX, false);
+        let mut newest = None;
         let mut at = 0;
         while let Some(&player) = stream.players().get(at) {
             at += 1;
             let Some(conn) = self.conns.find_mut(player).filter(|conn| !conn.dead) else { continue };
             if !conn.is_blocked() {
-                match conn.flush(now, Some(&mut *stream), &mut self.frames) {
+                if newest.is_none() {
+                    newest = conn.play.as_ref().and_then(|playing| playing.newest(stream));
+                }
+                let sent = newest.as_ref().and_then(|newest| conn.send_newest(now, newest));
+                match sent.unwrap_or_else(|| conn.flush(now, Some(&mut *stream), &mut self.frames)) {
                     Ok(Flushed::All) => {}
                     Ok(Flushed::Blocked) => arm(&mut self.timers, player, conn),
                     Ok(Flushed::More) if conn.queued => {}

@@ -75,6 +75,11 @@ impl Player {
         }
     }
 
+    /// Whether the newest frame, `seq`, is all that it lacks.
+    pub fn lacks_only(&self, seq: u64, frame: &Frame) -> bool {
+        self.cursor == seq && self.place == Place::Following && !self.paused && self.wants(frame)
+    }
+
     /// The frame that [`Player::step`] gave is on its way.
     pub fn taken(&mut self) {
         self.cursor += 1;
