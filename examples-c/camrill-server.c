@@ -5,8 +5,6 @@
  * SIGINT and SIGTERM stop it, SIGHUP reloads the configuration, SIGUSR1 writes it out. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,15 +23,21 @@ struct options {
     int test;
 };
 
-static int signals[2]; /* a pipe: handlers write the signal's number into it */
+/* What signals ask for. The handler wakes the engine, so that its wait ends and these are looked at. */
+static volatile sig_atomic_t wants_stop, wants_reload, wants_print;
+static camrill_engine_t *volatile running;
 
 static void on_signal(int number)
 {
-    unsigned char byte = (unsigned char)number;
     int saved = errno;
-    if (write(signals[1], &byte, 1) < 0) {
-        /* The pipe is full: as many signals are waiting already. */
-    }
+    if (number == SIGHUP)
+        wants_reload = 1;
+    else if (number == SIGUSR1)
+        wants_print = 1;
+    else
+        wants_stop = 1;
+    if (running != NULL)
+        camrill_engine_wake(running);
     errno = saved;
 }
 
@@ -132,27 +136,24 @@ static void reload(camrill_engine_t *engine, const struct options *options)
 /* Serves until it is told to stop; answers the exit code. */
 static int serve(camrill_engine_t *engine, const struct options *options)
 {
-    struct pollfd fds[2] = {{camrill_engine_fd(engine), POLLIN, 0}, {signals[0], POLLIN, 0}};
-    for (;;) {
-        unsigned char number;
-        int32_t result;
-        int32_t wait = camrill_engine_timeout_ms(engine);
-        if (poll(fds, 2, wait == INT32_MAX ? -1 : wait) < 0 && errno != EINTR) {
-            perror("camrill-server: poll");
-            return 1;
-        }
-        result = camrill_engine_poll(engine, 0);
-        if (result < 0)
+    running = engine;
+    while (!wants_stop) {
+        int32_t result = camrill_engine_poll(engine, -1);
+        if (result < 0) {
+            running = NULL;
             return complain(engine, "the engine has failed", result);
-        while (read(signals[0], &number, 1) == 1) {
-            if (number == SIGHUP)
-                reload(engine, options);
-            else if (number == SIGUSR1)
-                write_out(engine, options);
-            else
-                return 0;
+        }
+        if (wants_reload) {
+            wants_reload = 0;
+            reload(engine, options);
+        }
+        if (wants_print) {
+            wants_print = 0;
+            write_out(engine, options);
         }
     }
+    running = NULL;
+    return 0;
 }
 
 static int catch_signals(void)
@@ -160,9 +161,6 @@ static int catch_signals(void)
     static const int wanted[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
     struct sigaction action;
     size_t i;
-    if (pipe(signals) < 0 || fcntl(signals[0], F_SETFL, O_NONBLOCK) < 0 ||
-        fcntl(signals[1], F_SETFL, O_NONBLOCK) < 0)
-        return -1;
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;
     action.sa_flags = SA_RESTART;

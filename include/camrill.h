@@ -464,11 +464,12 @@ int32_t camrill_engine_poll(struct camrill_engine_t *engine,
 // before it counts.
 int32_t camrill_engine_run(struct camrill_engine_t *engine);
 
-// Makes camrill_engine_run() return soon. Safe in a signal handler's thread, not in the handler itself.
+// Makes camrill_engine_run() return soon. May be called from a signal handler, which keeps errno itself.
 // [any thread]
 int32_t camrill_engine_stop(const struct camrill_engine_t *engine);
 
-// Ends the wait of the poll or run that is going on, or of the next one. [any thread]
+// Ends the wait of the poll or run that is going on, or of the next one. May be called from a signal
+// handler, which keeps errno itself. [any thread]
 int32_t camrill_engine_wake(const struct camrill_engine_t *engine);
 
 // Has the loop's thread run `fn(user)` after its current or next turn; from there everything may be

@@ -61,6 +61,9 @@ impl Engine {
                 Ok(None) => conn.readable = false,
                 Ok(Some(0)) => self.doom(id, "closed by the peer"),
                 Ok(Some(n)) => {
+                    // Less than was asked for is all there is: what comes later is announced again. But an
+                    // end that was announced together with it is not.
+                    conn.readable = n == buffer.len() || conn.hung_up;
                     if conn.play.is_none() && conn.publishes.is_empty() {
                         sys::acknowledge(&conn.socket);
                     }

@@ -230,7 +230,7 @@ impl Engine {
                     if event.is_writable() {
                         conn.writable();
                     }
-                    conn.hung_up |= event.is_read_closed();
+                    conn.hung_up |= event.is_read_closed() || event.is_error();
                     conn.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
                     if event.is_error() && !conn.takes_input() {
                         self.doom(id, "connection lost");

@@ -14,6 +14,8 @@ const ROUNDS: usize = 4;
 
 /// One turn and everything that the host is to know of it; answers how many callbacks ran.
 pub(super) fn turn(handle: &camrill_engine_t, timeout: Option<Duration>) -> Result<i32> {
+    // A callback of the turn before may have forked, and this be the child in its parent's run().
+    handle.check()?;
     handle.with(|engine| engine.turn(timeout))?;
     let mut count = 0;
     // Each of these may be the host's last word: once it has freed the engine, nothing more is told to it.

@@ -186,7 +186,7 @@ pub unsafe extern "C" fn camrill_engine_run(engine: *mut camrill_engine_t) -> i3
     }
 }
 
-/// Makes camrill_engine_run() return soon. Safe in a signal handler's thread, not in the handler itself.
+/// Makes camrill_engine_run() return soon. May be called from a signal handler, which keeps errno itself.
 /// [any thread]
 ///
 /// # Safety
@@ -197,7 +197,8 @@ pub unsafe extern "C" fn camrill_engine_stop(engine: *const camrill_engine_t) ->
     unsafe { call_anywhere(engine, |handle| handle.remote.stop().map(|()| CAMRILL_OK)) }
 }
 
-/// Ends the wait of the poll or run that is going on, or of the next one. [any thread]
+/// Ends the wait of the poll or run that is going on, or of the next one. May be called from a signal
+/// handler, which keeps errno itself. [any thread]
 ///
 /// # Safety
 /// As for camrill_engine_stop().

@@ -95,10 +95,15 @@ impl camrill_engine_t {
     }
 
     /// Whether anything may still be asked of it, by any thread.
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         if self.process != std::process::id() {
             return Err(Error::new(Code::Forked, "the engine belongs to the process that made it"));
         }
+        self.sound()
+    }
+
+    /// Whether it has not failed.
+    fn sound(&self) -> Result<()> {
         if self.poisoned.load(Ordering::Acquire) {
             return Err(Error::new(Code::Panic, "the engine has failed before; free it"));
         }
@@ -137,9 +142,10 @@ impl camrill_engine_t {
         }
     }
 
-    /// Has `f` use the engine, then hands over the log lines. `f` must not call the host.
+    /// Has `f` use the engine, then hands over the log lines. `f` must not call the host. The call that it
+    /// is part of has been let in by [`Self::enter`].
     pub(super) fn with<T>(&self, f: impl FnOnce(&mut Engine) -> Result<T>) -> Result<T> {
-        self.check()?;
+        self.sound()?;
         let gone = || Error::new(Code::State, "the engine has been freed");
         // Nobody else holds it for longer than a moment: who isn't the owner doesn't come here.
         let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
