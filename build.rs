@@ -1,5 +1,5 @@
-//! Gives the shared library its SONAME, which cargo does not set by itself. The SONAME carries the
-//! ABI's number: the major version, and while that is 0 the minor one too.
+//! Gives the shared library its SONAME, which cargo does not set by itself. It carries the major version:
+//! what was linked against one doesn't run with another.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
