@@ -11,10 +11,11 @@ impl Engine {
     /// Sends what is due of every stream that has gathered frames.
     pub(super) fn send_dirty(&mut self, now: Time) {
         for id in std::mem::take(&mut self.dirty) {
-            match self.hub.stream(id).and_then(|stream| stream.due()) {
-                Some(due) if due > now => self.timers.set(due, Alarm::Stream(id)),
-                Some(_) => self.fan_out(now, id),
-                None => {}
+            let Some(stream) = self.hub.stream_mut(id) else { continue };
+            match stream.due() {
+                Some(due) if due <= now => self.fan_out(now, id),
+                Some(due) if stream.wants_alarm(due) => self.timers.set(due, Alarm::Stream(id)),
+                _ => {}
             }
         }
     }

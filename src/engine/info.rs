@@ -35,6 +35,11 @@ impl Engine {
         self.hub.iter().map(|(id, stream)| self.stream_info(id, stream)).collect()
     }
 
+    /// The ids of all streams.
+    pub fn stream_ids(&self) -> Vec<u32> {
+        self.hub.iter().map(|(id, _)| id).collect()
+    }
+
     /// One stream.
     pub fn stream(&self, id: u32) -> Option<StreamInfo> {
         self.hub.stream(id).map(|stream| self.stream_info(id, stream))
@@ -42,13 +47,21 @@ impl Engine {
 
     /// All clients that have connected.
     pub fn clients(&self) -> Vec<ClientInfo> {
-        let connected = self.conns.iter().filter(|(_, conn)| conn.connected && !conn.dead);
-        connected.map(|(id, conn)| self.client_info(id, conn)).collect()
+        self.connected().map(|(id, conn)| self.client_info(id, conn)).collect()
+    }
+
+    /// The ids of all clients that have connected.
+    pub fn client_ids(&self) -> Vec<u32> {
+        self.connected().map(|(id, _)| id).collect()
     }
 
     /// One client.
     pub fn client(&self, id: u32) -> Option<ClientInfo> {
         self.conns.find(id).filter(|conn| conn.connected && !conn.dead).map(|conn| self.client_info(id, conn))
+    }
+
+    fn connected(&self) -> impl Iterator<Item = (u32, &Conn)> {
+        self.conns.iter().filter(|(_, conn)| conn.connected && !conn.dead)
     }
 
     fn stream_info(&self, id: u32, stream: &Stream) -> StreamInfo {

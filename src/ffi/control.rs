@@ -115,8 +115,7 @@ pub unsafe extern "C" fn camrill_streams(
     // SAFETY: the caller's contract.
     unsafe {
         call(engine, |handle| {
-            let all =
-                handle.with(|engine| Ok(engine.streams().into_iter().map(|s| s.id).collect::<Vec<_>>()))?;
+            let all = handle.with(|engine| Ok(engine.stream_ids()))?;
             put_ids(&all, ids, max)
         })
     }
@@ -135,8 +134,7 @@ pub unsafe extern "C" fn camrill_clients(
     // SAFETY: the caller's contract.
     unsafe {
         call(engine, |handle| {
-            let all =
-                handle.with(|engine| Ok(engine.clients().into_iter().map(|c| c.id).collect::<Vec<_>>()))?;
+            let all = handle.with(|engine| Ok(engine.client_ids()))?;
             put_ids(&all, ids, max)
         })
     }

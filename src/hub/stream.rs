@@ -58,6 +58,8 @@ pub struct Stream {
     gathered: u32,
     gathering_since: Option<Time>,
     last_flush: Option<Time>,
+    /// The due time that an alarm is set for.
+    alarm: Option<Time>,
     video: Option<VideoTrack>,
     audio: Option<AudioTrack>,
     totals: Totals,
@@ -82,6 +84,7 @@ impl Stream {
             gathered: 0,
             gathering_since: None,
             last_flush: None,
+            alarm: None,
             video: None,
             audio: None,
             totals: Totals::default(),
@@ -177,6 +180,11 @@ impl Stream {
         };
         let due = since + wait;
         Some(self.last_flush.map_or(due, |last| due.max(last + play.send_min_interval)))
+    }
+
+    /// Whether an alarm is to be set for `due`: there is one for each time, however many frames wait for it.
+    pub fn wants_alarm(&mut self, due: Time) -> bool {
+        self.alarm.replace(due) != Some(due)
     }
 
     /// What had been gathered has been offered to every player; `oldest` is the oldest frame that one

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use camrill::amf::Value;
+use camrill::rtmp::message::type_id;
 use socket2::{Domain, Socket, Type};
 
 use super::support::rtmp_client::metadata;
@@ -60,6 +62,36 @@ fn without_the_gop_cache_a_player_waits_for_a_keyframe() {
     p.send_all(&next);
     assert_eq!(q.medias(2), headers(200));
     assert_eq!(q.medias(3), next);
+}
+
+/// Codecs that nobody here understands: legacy HEVC (id 12), and Enhanced RTMP's hvc1, av01 and vp09. They are
+/// relayed byte for byte, from a keyframe on, behind their sequence headers.
+#[test]
+fn other_codecs_are_relayed_untouched_from_their_keyframes() {
+    let enhanced =
+        |fourcc: &[u8; 4], kind: u8, packet: u8| [&[0x80 | kind << 4 | packet], &fourcc[..]].concat();
+    let mut forms = vec![(vec![0x1c, 0, 0, 0, 0], vec![0x1c, 1, 0, 0, 40], vec![0x2c, 1, 0, 0, 40])];
+    for fourcc in [b"hvc1", b"av01", b"vp09"] {
+        let coded = |kind| {
+            [enhanced(fourcc, kind, 1), if fourcc == b"hvc1" { vec![0, 0, 40] } else { vec![] }].concat()
+        };
+        forms.push((enhanced(fourcc, 1, 0), coded(1), coded(2)));
+    }
+    for (header, key, delta) in forms {
+        let host = Host::start("");
+        let mut p = host.publish("a");
+        let video = |head: &[u8], ts: u32| {
+            Media(type_id::VIDEO, ts, Bytes::from([head, &[ts as u8, 1, 2, 3, 4, 5]].concat()))
+        };
+        let sent = [video(&key, 0), video(&delta, 40), video(&key, 80), video(&delta, 120)];
+        p.send(&video(&header, 0));
+        p.send_all(&sent);
+        p.sync();
+        let mut q = host.play("a");
+        let got = q.medias(3);
+        assert_eq!(got[0].2, video(&header, 0).2, "the header comes first");
+        assert_eq!(got[1..], sent[2..], "then the newest keyframe and what follows it");
+    }
 }
 
 #[test]
