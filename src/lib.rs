@@ -12,15 +12,20 @@
 //! |---|---|---|
 //! | [`ffi`] | the C API: handles, panic guard, callbacks, log bridge; the only room with `unsafe` | all |
 //! | [`engine`] | the loop: sockets, timers, sessions, virtual live, the ways across threads | all below |
+//! | [`dvr`] | recording: when a file begins and ends, and what is written to it | flv fmp4 media wire |
+//! | [`hls`] | segments, parts, playlists, keys | mpegts fmp4 media wire |
 //! | [`hub`] | streams, who may publish, who plays, where each player stands | media config |
 //! | [`config`] | the table of directives, the file's syntax, the environment, typed settings | wire |
 //! | [`rtmp`] | handshake, chunks, messages, the server's session, URLs | amf flv media wire |
+//! | [`http`] | requests, responses, the server's session, WebSocket, JSON | wire |
+//! | [`mpegts`] | transport streams | codec media wire |
+//! | [`fmp4`] | init segments and fragments, and what is read back of them | codec media wire |
 //! | [`flv`] | tags, legacy and enhanced; files | amf codec media wire |
 //! | [`amf`] | AMF0 and AMF3 values, depth-limited | wire |
 //! | [`media`] | frames, tracks, the ring, lanes, timestamp repair | codec wire |
-//! | [`codec`] | parameter sets and framing of H.264, AAC, MP3 | wire |
+//! | [`codec`] | parameter sets and framing of H.264, H.265, AAC, MP3 | wire |
 //! | [`wire`] | the bounds-checked reader and every limit by name | |
-//! | [`error`], [`time`], [`table`] | what went wrong, when, and ids that go stale: for every room | |
+//! | [`error`], [`time`], [`table`], [`template`] | what went wrong, when, ids that go stale, names of files: for every room | |
 //!
 //! Everything from `rtmp` down is pure: bytes and a time in, bytes and events out; no socket, file,
 //! clock, thread, random source or log call inside.
@@ -30,14 +35,25 @@
 pub mod amf;
 pub mod codec;
 pub mod config;
+#[cfg(feature = "dvr")]
+pub mod dvr;
 pub mod engine;
 pub mod error;
 #[allow(unsafe_code)]
 pub mod ffi;
 pub mod flv;
+#[cfg(any(feature = "http", feature = "hls", feature = "dvr"))]
+pub mod fmp4;
+#[cfg(feature = "hls")]
+pub mod hls;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod hub;
 pub mod media;
+#[cfg(any(feature = "http", feature = "hls"))]
+pub mod mpegts;
 pub mod rtmp;
 pub mod table;
+pub mod template;
 pub mod time;
 pub mod wire;

@@ -1,0 +1,1 @@
+//! Recording: frames in, files to write out, as FLV or MP4.
