@@ -38,6 +38,33 @@ impl<'a> Block<'a> {
         self.word(name, |word| word.to_owned())
     }
 
+    /// All words, or those of the default.
+    pub(super) fn texts(&self, name: &str) -> Vec<String> {
+        match self.find(name) {
+            Some(node) => node.args.clone(),
+            None => {
+                let row = table::child(self.path, name);
+                row.and_then(|row| words(row.default).ok()).unwrap_or_default()
+            }
+        }
+    }
+
+    /// A number with a fraction.
+    pub(super) fn fraction(&self, name: &str) -> Result<f64> {
+        self.read(name, |row, word| {
+            let Kind::Float { min, max, unit } = row.kind else { return Err(not_of_kind(row)) };
+            table::float(word, min, max, unit)
+        })
+    }
+
+    /// Addresses, or the row's default where none are given.
+    pub(super) fn listen_or_default(&self, name: &str) -> Result<Vec<SocketAddr>> {
+        if self.find(name).is_some() {
+            return self.listen(name);
+        }
+        Ok(self.texts(name).iter().filter_map(|word| table::listen(word).ok()).collect())
+    }
+
     pub(super) fn listen(&self, name: &str) -> Result<Vec<SocketAddr>> {
         let Some(node) = self.find(name) else { return Ok(Vec::new()) };
         let mut list = Vec::new();

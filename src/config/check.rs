@@ -175,10 +175,10 @@ mod tests {
             ("listen 1935; max_connections 5; vhost a { play { atc on; } }", None),
             ("daemon off;", None),
             ("daemon on;", Some("camera.conf:1: \"daemon\" is not built yet and ignored")),
-            ("vhost a { hls { enabled off; hls_fragment 1; } }", None),
+            ("vhost a { hds { enabled off; hds_fragment 1; } }", None),
             (
-                "vhost a {\n hls { enabled on; hls_fragment 1; hls_window x; } }",
-                Some("camera.conf:2: \"hls\" in vhost is not built yet and ignored"),
+                "vhost a {\n hds { enabled on; hds_fragment 1; hds_window x; } }",
+                Some("camera.conf:2: \"hds\" in vhost is not built yet and ignored"),
             ),
             (
                 "vhost a { publish { mr_latency x; } }",
@@ -194,7 +194,7 @@ mod tests {
             ),
             ("stream_caster { enabled off; } stream_caster { enabled off; }", None),
             ("vhost a { ingest b { engine { enabled off; vcodec copy; } } }", None),
-            ("vhost a { enabled off; hls { enabled on; } }", None),
+            ("vhost a { enabled off; hds { enabled on; } }", None),
             ("vhost a { security { enabled off; allow play all; allow publish all; } }", None),
             ("vhost a { transcode { enabled off; engine { vparams { any thing 1; at { all; } } } } }", None),
         ] {

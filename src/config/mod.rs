@@ -13,11 +13,13 @@ mod block;
 mod check;
 mod ingest;
 mod legacy;
+mod outputs;
 mod store;
 
 use std::fmt;
 
 pub use ingest::Ingest;
+pub use outputs::{Dvr, DvrPlan, Hls, HlsKeys, HttpServer, OnError, Remux};
 pub use settings::{OnConflict, Play, Publish, Settings, TimeJitter, Vhost};
 pub use store::Config;
 pub use tree::{Files, Source, StdFiles};

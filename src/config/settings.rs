@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::block::Block;
 use super::ingest::{self, Ingest};
+use super::outputs::{Dvr, Hls, HttpServer, Remux};
 use super::table::DEFAULT_VHOST;
 use super::tree::{Node, Source};
 use super::{Config, Warning};
@@ -29,6 +30,12 @@ pub struct Settings {
     pub max_connections: usize,
     /// How long a connection may take from accept to its play or publish command.
     pub handshake_timeout: Duration,
+    /// The web server, where it is turned on.
+    pub http_server: Option<HttpServer>,
+    /// The HTTP API, where it is turned on; without folder and page.
+    pub http_api: Option<HttpServer>,
+    /// Whether dates in file names are in UTC.
+    pub utc_time: bool,
     /// The vhosts by name, those that are turned off too. Where none is configured there is
     /// [`DEFAULT_VHOST`], with every default.
     pub vhosts: BTreeMap<String, Arc<Vhost>>,
@@ -56,6 +63,12 @@ pub struct Vhost {
     pub play: Play,
     /// How streams are published.
     pub publish: Publish,
+    /// Live streams over HTTP, where they are turned on.
+    pub remux: Option<Remux>,
+    /// HLS, where it is turned on.
+    pub hls: Option<Arc<Hls>>,
+    /// Recording, where it is turned on.
+    pub dvr: Option<Arc<Dvr>>,
     /// The ingests that are to run, in the configuration's order.
     pub ingests: Vec<Ingest>,
 }
@@ -113,6 +126,16 @@ pub enum TimeJitter {
     Off,
 }
 
+impl TimeJitter {
+    pub(super) fn read(block: &Block<'_>) -> Result<Self> {
+        block.word("time_jitter", |word| match word {
+            "zero" => Self::Zero,
+            "off" => Self::Off,
+            _ => Self::Full,
+        })
+    }
+}
+
 /// What becomes of a second publisher of one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnConflict {
@@ -144,6 +167,9 @@ impl Settings {
             chunk_size,
             max_connections: top.number("max_connections")?,
             handshake_timeout: top.time("handshake_timeout")?,
+            http_server: HttpServer::server(&top.block("http_server"))?,
+            http_api: HttpServer::api(&top.block("http_api"))?,
+            utc_time: top.switch("utc_time")?,
             vhosts,
         };
         Ok((settings, warnings))
@@ -173,6 +199,9 @@ impl Vhost {
             out_ack_size: vhost.number("out_ack_size")?,
             play: Play::read(&vhost.block("vhost/play"), vhost.switch("min_latency")?)?,
             publish: Publish::read(&vhost.block("vhost/publish"))?,
+            remux: Remux::read(&vhost.block("vhost/http_remux"))?,
+            hls: Hls::read(&vhost.block("vhost/hls"))?.map(Arc::new),
+            dvr: Dvr::read(&vhost.block("vhost/dvr"))?.map(Arc::new),
             // A vhost that isn't served runs none.
             ingests: if enabled { ingest::read(node, warnings)? } else { Vec::new() },
         })
@@ -187,11 +216,7 @@ impl Play {
             gop_cache: play.switch("gop_cache")?,
             gop_cache_max_frames: play.number("gop_cache_max_frames")?,
             queue_length: play.time("queue_length")?,
-            time_jitter: play.word("time_jitter", |word| match word {
-                "zero" => TimeJitter::Zero,
-                "off" => TimeJitter::Off,
-                _ => TimeJitter::Full,
-            })?,
+            time_jitter: TimeJitter::read(play)?,
             atc: play.switch("atc")?,
             atc_auto: play.switch("atc_auto")?,
             mix_correct: play.switch("mix_correct")?,

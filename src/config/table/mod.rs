@@ -119,6 +119,11 @@ impl Directive {
         self
     }
 
+    /// Built where the crate's feature is there.
+    const fn built_if(self, feature: bool) -> Self {
+        if feature { self.built() } else { self }
+    }
+
     const fn ours(mut self) -> Self {
         self.ours = true;
         self
