@@ -1,38 +1,17 @@
 //! Serving connections: their input, what their sessions ask and bring, and their end.
 
-use log::{info, warn};
+use log::info;
 
-use super::conn::{Conn, Flushed, Pending, Playing, STALL_MIN, Wish};
+use super::conn::{Conn, Flushed};
+use super::session::Said;
 use super::timers::{Alarm, Timers};
-use super::{Action, Admission, Engine, Event, KEPT, READ_BUDGET, READ_BYTES, Subject, sys};
+use super::{Engine, Event, KEPT, READ_BUDGET, READ_BYTES, Subject, sys};
 use crate::error::{Code, Error, Result};
-use crate::hub::{Name, Refused, Source};
-use crate::rtmp::server::{
-    ConnectOptions, ConnectRequest, Event as Said, Output, PublishOptions, StreamRequest,
-};
+use crate::hub::{Name, Source};
 use crate::rtmp::url::StreamName;
 use crate::time::Time;
 
 impl Engine {
-    /// Answers an [`Event::Admission`]: `Err` refuses with a sentence that the client is told.
-    pub fn reply(&mut self, ticket: u32, verdict: Result<(), &str>) -> Result<()> {
-        let gone = || Error::new(Code::NotFound, "the ticket is answered, or its client is gone");
-        let id = self.tickets.remove(ticket).ok_or_else(gone)?;
-        let conn = self.conns.find_mut(id).filter(|conn| !conn.dead).ok_or_else(gone)?;
-        let pending = conn.pending.take().ok_or_else(gone)?;
-        let now = self.now();
-        match verdict {
-            Ok(()) => self.grant(now, id, pending.wish),
-            Err(why) => {
-                info!(id = id; "refused by the host: {why}");
-                self.refuse(id, why);
-            }
-        }
-        self.drain(now, id);
-        self.queue(id);
-        Ok(())
-    }
-
     /// Closes a client's connection.
     pub fn kick(&mut self, id: u32) -> Result<()> {
         if self.conns.find(id).is_none_or(|conn| conn.dead) {
@@ -154,7 +133,7 @@ impl Engine {
         }
         conn.armed = None;
         if let Err(e) = conn.session.handle_timeout(now) {
-            self.doom(id, &e.to_string());
+            self.doom(id, &e);
             return;
         }
         if let Some(since) = conn.blocked_since()
@@ -177,7 +156,7 @@ impl Engine {
             if let Err(e) = result {
                 // What the session still had to say goes out if the socket takes it at once.
                 self.flush_conn(now, id);
-                self.doom(id, &e.to_string());
+                self.doom(id, &e);
                 return;
             }
             let Some(conn) = self.conns.find_mut(id) else { return };
@@ -192,187 +171,24 @@ impl Engine {
     }
 
     /// Does what a session says, until it has no more to say.
-    fn drain(&mut self, now: Time, id: u32) {
+    pub(super) fn drain(&mut self, now: Time, id: u32) {
         while let Some(conn) = self.conns.find_mut(id) {
             match conn.session.poll_output() {
-                Output::Transmit(bytes) => conn.queue(bytes),
-                Output::Event(said) => self.on_said(now, id, said),
-                Output::Close => {
+                Said::Transmit(bytes) => conn.queue(bytes),
+                Said::Rtmp(event) => self.on_said(now, id, event),
+                #[cfg(feature = "http")]
+                Said::Request(request) => self.on_request(now, id, request),
+                Said::Close => {
                     conn.closing = true;
                     return;
                 }
-                Output::Timeout(at) => {
+                Said::Timeout(at) => {
                     conn.deadline = at;
                     arm(&mut self.timers, id, conn);
                     return;
                 }
             }
         }
-    }
-
-    fn on_said(&mut self, now: Time, id: u32, said: Said) {
-        match said {
-            Said::Connect(request) => self.wish(now, id, Wish::Connect(request)),
-            Said::Publish(request) => self.wish(now, id, Wish::Publish(request)),
-            Said::Play(request) => self.wish(now, id, Wish::Play(request)),
-            Said::Frame { stream, frame, atc } => {
-                let Some(sid) = self.published_by(id, stream) else { return };
-                let Some(found) = self.hub.stream_mut(sid) else { return };
-                if atc {
-                    found.metadata_says_atc(atc);
-                }
-                if found.write(now, frame) {
-                    self.mark_dirty(sid);
-                }
-            }
-            Said::Bad { kind, cause, .. } => {
-                let Some(conn) = self.conns.find_mut(id) else { return };
-                conn.bad_frames = conn.bad_frames.saturating_add(1);
-                if conn.bad_frames.is_power_of_two() {
-                    warn!(id = id; "{kind:?} frame left out: {cause} ({} so far)", conn.bad_frames);
-                }
-            }
-            Said::Unpublish { stream } => self.unpublish(now, id, stream),
-            Said::Stop { .. } => self.stop_play(now, id),
-            Said::Pause { paused, .. } => {
-                self.with_player(now, id, |player, head| player.pause(paused, head))
-            }
-            Said::Receive { kind, wanted, .. } => {
-                self.with_player(now, id, |player, head| player.receive(kind, wanted, head));
-            }
-        }
-    }
-
-    /// A client asks for something: the configuration's word comes first, then the host's.
-    fn wish(&mut self, now: Time, id: u32, wish: Wish) {
-        let (action, name) = match &wish {
-            Wish::Connect(request) => (Action::Connect, &request.name),
-            Wish::Publish(request) => (Action::Publish, &request.name),
-            Wish::Play(request) => (Action::Play, &request.name),
-        };
-        let Some(vhost) = self.settings.vhost(&name.vhost) else {
-            let why = format!("vhost {} is not served", name.vhost);
-            warn!(id = id; "{why}");
-            self.refuse(id, &why);
-            return;
-        };
-        if !self.asks {
-            self.grant(now, id, wish);
-            return;
-        }
-        let name = hub_name(&vhost.name, name);
-        let param = match &wish {
-            Wish::Connect(request) => request.name.param.clone(),
-            Wish::Publish(request) | Wish::Play(request) => request.name.param.clone(),
-        };
-        let Some(ticket) = self.tickets.insert_with(|_| id) else {
-            self.refuse(id, "too many clients wait for the host's word");
-            return;
-        };
-        let Some(conn) = self.conns.find_mut(id) else { return };
-        let (tc_url, page_url) =
-            conn.session.client().map(|c| (c.tc_url.clone(), c.page_url.clone())).unwrap_or_default();
-        conn.pending = Some(Pending { ticket, wish });
-        let subject = Subject { client: id, stream: 0, address: Some(conn.peer), name, param };
-        self.tell(Event::Admission(Admission { ticket, action, subject, tc_url, page_url }));
-    }
-
-    fn grant(&mut self, now: Time, id: u32, wish: Wish) {
-        match wish {
-            Wish::Connect(request) => self.grant_connect(now, id, &request),
-            Wish::Publish(request) => self.grant_publish(now, id, &request),
-            Wish::Play(request) => self.grant_play(now, id, &request),
-        }
-    }
-
-    fn refuse(&mut self, id: u32, why: &str) {
-        if let Some(conn) = self.conns.find_mut(id) {
-            conn.session.refuse(why);
-        }
-    }
-
-    fn grant_connect(&mut self, now: Time, id: u32, request: &ConnectRequest) {
-        let Some(vhost) = self.settings.vhost(&request.name.vhost).cloned() else {
-            self.refuse(id, "the vhost is no longer served");
-            return;
-        };
-        let Some(conn) = self.conns.find_mut(id) else { return };
-        let options = ConnectOptions {
-            chunk_size: vhost.chunk_size,
-            in_ack_size: vhost.in_ack_size,
-            out_ack_size: vhost.out_ack_size,
-        };
-        conn.session.accept_connect(now, &options);
-        if !vhost.tcp_nodelay {
-            // A failure costs latency, nothing else.
-            let _ = conn.socket.set_nodelay(false);
-        }
-        conn.connected = true;
-        info!(id = id; "connected to {}/{} by {:?}", vhost.name, request.name.app, request.flash_ver);
-        let event =
-            Event::Connected(self.subject(id, 0, &hub_name(&vhost.name, &request.name), &request.name.param));
-        self.tell(event);
-    }
-
-    fn grant_publish(&mut self, now: Time, id: u32, request: &StreamRequest) {
-        let Some(vhost) = self.settings.vhost(&request.name.vhost).cloned() else {
-            self.refuse(id, "the vhost is no longer served");
-            return;
-        };
-        let name = hub_name(&vhost.name, &request.name);
-        let source = Source::Client(id, request.stream);
-        let published = match self.hub.publish(now, &name, &vhost, source) {
-            Ok(published) => published,
-            Err(Refused::Busy) => {
-                warn!(id = id; "publish of {name} refused: the stream is being published");
-                self.refuse(id, "The stream is being published.");
-                return;
-            }
-            Err(Refused::Full) => {
-                warn!(id = id; "publish of {name} refused: too many streams");
-                self.refuse(id, "Too many streams.");
-                return;
-            }
-        };
-        if let Some(replaced) = published.replaced {
-            self.replaced(published.stream, replaced, id);
-        }
-        let Some(conn) = self.conns.find_mut(id) else { return };
-        conn.publishes.push((request.stream, published.stream));
-        let options =
-            PublishOptions { first: vhost.publish.firstpkt_timeout, normal: vhost.publish.normal_timeout };
-        conn.session.accept_publish(now, options);
-        info!(id = id; "publishes {name}");
-        self.watch_idle(published.stream);
-        let event = Event::Published(self.subject(id, published.stream, &name, &request.name.param));
-        self.tell(event);
-    }
-
-    fn grant_play(&mut self, now: Time, id: u32, request: &StreamRequest) {
-        let Some(vhost) = self.settings.vhost(&request.name.vhost).cloned() else {
-            self.refuse(id, "the vhost is no longer served");
-            return;
-        };
-        let name = hub_name(&vhost.name, &request.name);
-        let Some((stream, player)) = self.hub.play(now, &name, &vhost, id) else {
-            warn!(id = id; "play of {name} refused: too many streams");
-            self.refuse(id, "Too many streams.");
-            return;
-        };
-        let Some(conn) = self.conns.find_mut(id) else { return };
-        conn.session.accept_play();
-        let chunk_size = conn.session.chunk_size();
-        let playing = Playing { message_stream: request.stream, stream, player, chunk_size };
-        let lane = playing.lane();
-        conn.play = Some(playing);
-        conn.stall = vhost.play.queue_length.max(STALL_MIN);
-        if let Some(found) = self.hub.stream_mut(stream) {
-            found.attach(lane);
-        }
-        info!(id = id; "plays {name}");
-        self.ask_for_key(stream);
-        let event = Event::Play(self.subject(id, stream, &name, &request.name.param));
-        self.tell(event);
     }
 
     /// A publisher has lost its stream to another one.
@@ -395,7 +211,7 @@ impl Engine {
         }
     }
 
-    fn unpublish(&mut self, now: Time, id: u32, message_stream: u32) {
+    pub(super) fn unpublish(&mut self, now: Time, id: u32, message_stream: u32) {
         let Some(conn) = self.conns.find_mut(id) else { return };
         let Some(at) = conn.publishes.iter().position(|(ms, _)| *ms == message_stream) else { return };
         let (_, stream) = conn.publishes.swap_remove(at);
@@ -408,24 +224,16 @@ impl Engine {
         }
     }
 
-    fn stop_play(&mut self, now: Time, id: u32) {
+    pub(super) fn stop_play(&mut self, now: Time, id: u32) {
         let Some(playing) = self.conns.find_mut(id).and_then(|conn| conn.play.take()) else { return };
         let Some(stream) = self.hub.stream_mut(playing.stream) else { return };
-        stream.detach(playing.lane());
+        stream.detach(playing.format.lane());
         let name = stream.name().clone();
         self.hub.stop(now, playing.stream, id);
         self.watch_idle(playing.stream);
         info!(id = id; "stopped playing {name}");
         let event = Event::Stop(self.subject(id, playing.stream, &name, ""));
         self.tell(event);
-    }
-
-    fn with_player(&mut self, now: Time, id: u32, change: impl FnOnce(&mut crate::hub::Player, u64)) {
-        let Some(conn) = self.conns.find_mut(id) else { return };
-        let Some(playing) = &mut conn.play else { return };
-        let Some(stream) = self.hub.stream(playing.stream) else { return };
-        change(&mut playing.player, stream.ring().head());
-        self.flush_conn(now, id);
     }
 
     fn close(&mut self, now: Time, id: u32, why: &str) {
@@ -445,7 +253,7 @@ impl Engine {
         let ms = now.since(conn.began).as_millis();
         info!(id = id; "closed: {why}; received {received} and sent {sent} bytes in {ms} ms");
         if conn.connected {
-            let name = conn.session.client().map(|c| c.name.clone()).unwrap_or_default();
+            let name = conn.session.name();
             let vhost = self.settings.vhost(&name.vhost).map_or(name.vhost.as_str(), |v| v.name.as_str());
             let subject = Subject {
                 client: id,
@@ -464,10 +272,6 @@ impl Engine {
         Subject { client: id, stream, address, name: name.clone(), param: param.to_owned() }
     }
 
-    fn published_by(&self, id: u32, message_stream: u32) -> Option<u32> {
-        let conn = self.conns.find(id)?;
-        conn.publishes.iter().find(|(ms, _)| *ms == message_stream).map(|(_, stream)| *stream)
-    }
 }
 
 /// Sets the connection's alarm, if it is due earlier than the one that is set.
@@ -486,6 +290,6 @@ pub(super) fn arm(timers: &mut Timers, id: u32, conn: &mut Conn) {
 }
 
 /// The name that the hub knows a stream by: with the vhost that serves it, not the one that was asked for.
-fn hub_name(vhost: &str, name: &StreamName) -> Name {
+pub(super) fn hub_name(vhost: &str, name: &StreamName) -> Name {
     Name { vhost: vhost.to_owned(), app: name.app.clone(), stream: name.stream.clone() }
 }

@@ -12,11 +12,12 @@ use bytes::{Buf, Bytes};
 use mio::net::TcpStream;
 use smallvec::SmallVec;
 
+use super::format::Format;
+use super::session::Session;
 use super::sys;
 use crate::hub::{LaneKey, Player, Step, Stream};
 use crate::media::Frame;
-use crate::rtmp::relay;
-use crate::rtmp::server::{ConnectRequest, Session, StreamRequest};
+use crate::rtmp::server::{ConnectRequest, StreamRequest};
 use crate::time::Time;
 use crate::wire::limits;
 
@@ -80,22 +81,18 @@ pub(super) enum Wish {
     Connect(Box<ConnectRequest>),
     Publish(Box<StreamRequest>),
     Play(Box<StreamRequest>),
+    #[cfg(feature = "http")]
+    Watch(Box<super::web::live::Watch>),
 }
 
 /// What a connection plays.
 #[derive(Debug)]
 pub(super) struct Playing {
-    pub(super) message_stream: u32,
     pub(super) stream: u32,
     pub(super) player: Player,
-    pub(super) chunk_size: u32,
-}
-
-impl Playing {
-    /// The lane of RTMP images for one chunk size and message stream.
-    pub(super) fn lane(&self) -> LaneKey {
-        LaneKey(u64::from(self.message_stream) << 32 | u64::from(self.chunk_size))
-    }
+    pub(super) format: Format,
+    /// Whether it has been sent anything of the stream.
+    pub(super) started: bool,
 }
 
 /// How a flush ended.
@@ -136,6 +133,11 @@ impl Conn {
             stall: STALL_MIN,
             blocked: None,
         }
+    }
+
+    /// Whether the host sees it as a client: it has connected, or plays.
+    pub(super) fn is_client(&self) -> bool {
+        (self.connected || self.play.is_some()) && !self.dead
     }
 
     /// Reads once; `None` when the socket has no more now.
@@ -192,7 +194,7 @@ impl Conn {
         while self.blocked.is_none() {
             let mut more = match (stream.as_deref_mut(), &mut self.play) {
                 (Some(stream), Some(playing)) => {
-                    playing.gather(stream, &mut self.out, &mut self.out_bytes, frames)
+                    playing.gather(now, stream, &mut self.out, &mut self.out_bytes, frames)
                 }
                 _ => false,
             };
@@ -242,8 +244,12 @@ impl Conn {
     pub(super) fn send_newest(&mut self, now: Time, newest: &Newest) -> Option<io::Result<Flushed>> {
         let playing = self.play.as_mut()?;
         let idle = self.rest.is_empty() && self.out.is_empty();
-        if !idle || playing.lane() != newest.lane || !playing.player.lacks_only(newest.seq, &newest.frame) {
+        if !idle || playing.format.lane() != newest.lane || !playing.player.lacks_only(newest.seq, &newest.frame) {
             return None;
+        }
+        if newest.image.is_empty() {
+            playing.player.taken();
+            return Some(Ok(Flushed::All));
         }
         let sent = match sys::send(&self.socket, &newest.image) {
             Ok(n) => n,
@@ -306,7 +312,7 @@ impl Conn {
 /// A stream's newest frame, ready for those who lack only it.
 #[derive(Debug)]
 pub(super) struct Newest {
-    lane: LaneKey,
+    pub(super) lane: LaneKey,
     seq: u64,
     frame: Frame,
     image: Bytes,
@@ -316,52 +322,75 @@ pub(super) struct Newest {
 pub(super) type Frames = Vec<(u64, Bytes)>;
 
 impl Playing {
-    /// The newest frame of its stream in this player's format.
+    pub(super) fn new(stream: u32, player: Player, format: Format) -> Self {
+        Self { stream, player, format, started: false }
+    }
+
+    /// The newest frame of its stream in this player's format, if that is all that it lacks.
     pub(super) fn newest(&self, stream: &mut Stream) -> Option<Newest> {
-        let (ring, lane) = stream.ring_and_lane(self.lane());
+        let key = self.format.lane();
+        let (ring, lane) = stream.ring_and_lane(key);
         let seq = ring.head().checked_sub(1)?;
         let frame = ring.frame(seq)?;
-        let make = || relay::image(frame, self.chunk_size, self.message_stream);
-        let image = lane?.image(ring.base(), seq, make).clone();
-        Some(Newest { lane: self.lane(), seq, frame: frame.clone(), image })
+        if !self.player.lacks_only(seq, frame) {
+            return None;
+        }
+        let image = lane?.image(ring, seq)?.clone();
+        Some(Newest { lane: key, seq, frame: frame.clone(), image })
     }
 
     /// Takes the frames for the next send; headers that must go before them join the session's bytes.
     /// Answers whether there may be more.
     fn gather(
         &mut self,
+        now: Time,
         stream: &mut Stream,
         out: &mut VecDeque<Bytes>,
         out_bytes: &mut usize,
         frames: &mut Frames,
     ) -> bool {
+        if !self.started {
+            if !self.format.may_start(now, stream) {
+                return false;
+            }
+            self.started = true;
+            let opening = self.format.opening(stream, &mut self.player);
+            if !opening.is_empty() {
+                *out_bytes += opening.len();
+                out.push_back(opening);
+            }
+        }
         let mut bytes = *out_bytes;
         let mut queue_us = stream.queue_us();
-        let (chunk_size, message_stream) = (self.chunk_size, self.message_stream);
-        let (ring, mut lane) = stream.ring_and_lane(self.lane());
+        let (ring, mut lane) = stream.ring_and_lane(self.format.lane());
         // One place is kept for the rest of what was sent in part.
         while out.len() + frames.len() < GATHER - 1 && bytes < GATHER_BYTES {
             match self.player.step(ring, queue_us) {
                 Step::Wait => return false,
                 Step::Headers(headers, at) => {
-                    let headers = relay::headers(headers, at, chunk_size, message_stream);
+                    let headers = match &mut lane {
+                        Some(lane) => lane.join(self.player.cursor(), headers, at),
+                        None => self.format.mux().preamble(headers, at),
+                    };
                     *out_bytes += headers.len();
                     if !headers.is_empty() {
                         out.push_back(headers);
                     }
                 }
                 Step::Frame(seq, frame) => {
-                    let make = || relay::image(frame, chunk_size, message_stream);
                     let image = match &mut lane {
-                        Some(lane) => lane.image(ring.base(), seq, make).clone(),
-                        None => make(),
+                        Some(lane) => lane.image(ring, seq).cloned().unwrap_or_default(),
+                        None => self.format.mux().image(frame),
                     };
-                    bytes += image.len();
-                    frames.push((seq, image));
                     self.player.taken();
                     // A jump brings headers, which go before all frames of this send: only the first
                     // may jump.
                     queue_us = i64::MAX;
+                    // A format that has nothing for a frame doesn't send.
+                    if !image.is_empty() {
+                        bytes += image.len();
+                        frames.push((seq, image));
+                    }
                 }
             }
         }

@@ -1,10 +1,12 @@
 //! Handing a stream's frames to its players.
 
+use smallvec::SmallVec;
+
 use super::Engine;
 use super::clients::arm;
-use super::conn::Flushed;
+use super::conn::{Conn, Flushed, Newest};
 use super::timers::Alarm;
-use crate::hub::Source;
+use crate::hub::{Source, Stream};
 use crate::time::Time;
 
 impl Engine {
@@ -24,16 +26,14 @@ impl Engine {
     fn fan_out(&mut self, now: Time, id: u32) {
         let Some(stream) = self.hub.stream_mut(id) else { return };
         let (mut oldest, mut waits_for_key) = (u64::MAX, false);
-        let mut newest = None;
+        // One for each format: whoever is up to date gets it without further ado.
+        let mut newest = SmallVec::<[Newest; 4]>::new();
         let mut at = 0;
         while let Some(&player) = stream.players().get(at) {
             at += 1;
             let Some(conn) = self.conns.find_mut(player).filter(|conn| !conn.dead) else { continue };
             if !conn.is_blocked() {
-                if newest.is_none() {
-                    newest = conn.play.as_ref().and_then(|playing| playing.newest(stream));
-                }
-                let sent = newest.as_ref().and_then(|newest| conn.send_newest(now, newest));
+                let sent = newest_of(&mut newest, conn, stream).and_then(|n| conn.send_newest(now, n));
                 match sent.unwrap_or_else(|| conn.flush(now, Some(&mut *stream), &mut self.frames)) {
                     Ok(Flushed::All) => {}
                     Ok(Flushed::Blocked) => arm(&mut self.timers, player, conn),
@@ -87,4 +87,20 @@ impl Engine {
             self.timers.set(since + limit, Alarm::Stream(id));
         }
     }
+}
+
+/// The stream's newest frame in the format that the connection plays, made for the first of its players
+/// who lacks only that.
+fn newest_of<'a>(
+    found: &'a mut SmallVec<[Newest; 4]>,
+    conn: &Conn,
+    stream: &mut Stream,
+) -> Option<&'a Newest> {
+    let playing = conn.play.as_ref()?;
+    let key = playing.format.lane();
+    if let Some(at) = found.iter().position(|newest| newest.lane == key) {
+        return found.get(at);
+    }
+    found.push(playing.newest(stream)?);
+    found.last()
 }

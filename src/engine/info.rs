@@ -57,11 +57,11 @@ impl Engine {
 
     /// One client.
     pub fn client(&self, id: u32) -> Option<ClientInfo> {
-        self.conns.find(id).filter(|conn| conn.connected && !conn.dead).map(|conn| self.client_info(id, conn))
+        self.conns.find(id).filter(|conn| conn.is_client()).map(|conn| self.client_info(id, conn))
     }
 
     fn connected(&self) -> impl Iterator<Item = (u32, &Conn)> {
-        self.conns.iter().filter(|(_, conn)| conn.connected && !conn.dead)
+        self.conns.iter().filter(|(_, conn)| conn.is_client())
     }
 
     fn stream_info(&self, id: u32, stream: &Stream) -> StreamInfo {
@@ -93,7 +93,7 @@ impl Engine {
             (None, None) => (Doing::Idle, 0),
         };
         let name = self.hub.stream(stream).map(|s| s.name().clone()).unwrap_or_else(|| {
-            let name = conn.session.client().map(|c| c.name.clone()).unwrap_or_default();
+            let name = conn.session.name();
             let vhost = self.settings.vhost(&name.vhost).map_or(name.vhost, |v| v.name.clone());
             Name { vhost, app: name.app, stream: String::new() }
         });

@@ -6,17 +6,23 @@
 //! the host may call anything while it handles an event.
 
 mod accept;
+mod admission;
 mod clients;
 mod conn;
 mod encoder;
 mod event;
 mod fanout;
+mod format;
 mod info;
 mod ingest;
 mod local;
 mod remote;
+mod rtmp;
+mod session;
 mod sys;
 mod timers;
+#[cfg(feature = "http")]
+mod web;
 
 use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
@@ -42,6 +48,7 @@ use encoder::Encoder;
 use ingest::Ingest;
 use timers::{Alarm, Timers};
 
+pub use accept::Role;
 pub use encoder::FrameSource;
 pub use event::{Action, Admission, ClientInfo, Doing, Event, Stats, StreamInfo, Subject};
 pub use remote::{CALLS_MAX, Call, Remote};
@@ -190,7 +197,7 @@ impl Engine {
         for warning in warnings {
             warn!("{warning}");
         }
-        self.listen(&settings.listen)?;
+        self.listen(&settings)?;
         let settings = Arc::new(settings);
         self.settings = settings.clone();
         self.applied = self.config.clone();

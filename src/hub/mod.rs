@@ -176,8 +176,19 @@ impl Hub {
         Some(id)
     }
 
+    /// Taps a stream, or no longer.
+    pub fn tap(&mut self, id: u32, tapped: bool) {
+        if let Some(stream) = self.streams.find_mut(id) {
+            stream.tap(tapped);
+            self.close_if_unused(id);
+        }
+    }
+
     fn close_if_unused(&mut self, id: u32) {
-        let unused = self.streams.find(id).is_some_and(|s| s.publisher().is_none() && s.players().is_empty());
+        let unused = self
+            .streams
+            .find(id)
+            .is_some_and(|s| s.publisher().is_none() && s.players().is_empty() && !s.is_tapped());
         if unused {
             if let Some(stream) = self.streams.remove(id) {
                 self.names.remove(stream.name());

@@ -105,6 +105,14 @@ impl Player {
         matches!(self.place, Place::ForKey(_))
     }
 
+    /// Starts at the frame `seq` instead of the head: a player without video, who wants a little of what
+    /// has passed.
+    pub fn start_at(&mut self, seq: u64) {
+        if self.place == Place::Joining {
+            self.cursor = seq;
+        }
+    }
+
     /// Pauses, or goes on live from a keyframe.
     pub fn pause(&mut self, paused: bool, head: u64) {
         if self.paused && !paused {
@@ -137,7 +145,9 @@ impl Player {
                 self.place = Place::ForKey(from);
                 return Step::Wait;
             }
-            // No video: from now on. Nothing published yet: everything that will come.
+            // No video: from where it joined, or what is left of that. Nothing published yet: everything that
+            // will come.
+            _ if self.place == Place::Joining => (self.cursor.max(ring.base()), ring.headers()),
             _ => (ring.head(), ring.headers()),
         };
         self.cursor = cursor;

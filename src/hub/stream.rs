@@ -9,7 +9,7 @@ use super::player::Player;
 use super::{Name, Source};
 use crate::config::{TimeJitter, Vhost};
 use crate::media::{
-    AudioTrack, Correction, Frame, Jitter, Kind, Lane, MixQueue, Ring, RingLimits, Role, VideoTrack,
+    AudioTrack, Correction, Frame, Jitter, Kind, Lane, MixQueue, Mux, Ring, RingLimits, Role, VideoTrack,
     audio_track, video_track,
 };
 use crate::time::Time;
@@ -19,12 +19,17 @@ const MERGE_MAX: Duration = Duration::from_millis(350);
 /// Frames that a ring holds at most, whatever their size: half a minute of audio and 60 fps video.
 const RING_FRAMES: usize = 4096;
 
-/// Formats whose images are kept beside one stream.
-const LANES: usize = 4;
+/// Formats of the kind that peers may choose freely whose images are kept beside one stream.
+const FREE_LANES: usize = 4;
 
 /// Names a format's lane; what it means is the engine's affair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct LaneKey(pub u64);
+pub enum LaneKey {
+    /// One of a fixed few.
+    Fixed(u8),
+    /// One of as many as peers can think of: RTMP with a chunk size and a message stream of its own.
+    Free(u64),
+}
 
 /// What has come in over a stream's life.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,6 +55,8 @@ pub struct Stream {
     publisher: Option<Source>,
     publish_began: Time,
     players: Vec<u32>,
+    /// Whether frames are wanted in this process too: for segments, for a recording.
+    tapped: bool,
     /// Since when nobody has played it.
     idle_since: Time,
     jitter: Jitter,
@@ -77,6 +84,7 @@ impl Stream {
             publisher: None,
             publish_began: now,
             players: Vec::new(),
+            tapped: false,
             idle_since: now,
             jitter: Jitter::default(),
             mix: MixQueue::default(),
@@ -127,10 +135,29 @@ impl Stream {
         }
         if self.players.is_empty() {
             self.idle_since = now;
-            self.ring.trim(u64::MAX);
+            self.release_untapped();
         }
         if self.players.capacity() > 64 && self.players.len() < self.players.capacity() / 4 {
             self.players.shrink_to_fit();
+        }
+    }
+
+    /// Whether frames are wanted in this process too. Then each lies in the ring until [`Stream::flushed`]
+    /// or [`Stream::release`], and the stream stays though nobody publishes or plays it.
+    pub fn tap(&mut self, tapped: bool) {
+        self.tapped = tapped;
+        self.release();
+    }
+
+    /// Whether frames are wanted in this process too.
+    pub fn is_tapped(&self) -> bool {
+        self.tapped
+    }
+
+    /// Lets go of what nobody needs, where there are no players to keep it for.
+    pub fn release(&mut self) {
+        if self.players.is_empty() {
+            self.ring.trim(u64::MAX);
         }
     }
 
@@ -200,18 +227,18 @@ impl Stream {
         }
     }
 
-    /// One more player takes this format. Beyond a few of them its images are made for each player anew
-    /// and not kept: whoever asks for odd formats costs time, not memory.
-    pub fn attach(&mut self, key: LaneKey) {
-        let full = self.lanes.len() >= LANES;
-        match self.lanes.iter_mut().find(|(k, _)| *k == key) {
-            Some((_, lane)) => lane.users += 1,
-            None if full => {}
-            None => {
-                let mut lane = Lane::default();
-                lane.users = 1;
-                self.lanes.push((key, lane));
-            }
+    /// One more player takes this format; `mux` makes its images. Beyond a few formats that peers choose
+    /// images are made for each player anew and not kept: whoever asks for odd ones costs time, not memory.
+    pub fn attach(&mut self, key: LaneKey, mux: impl FnOnce() -> Box<dyn Mux>) {
+        if let Some((_, lane)) = self.lanes.iter_mut().find(|(k, _)| *k == key) {
+            lane.users += 1;
+            return;
+        }
+        let free = self.lanes.iter().filter(|(k, _)| matches!(k, LaneKey::Free(_))).count();
+        if matches!(key, LaneKey::Fixed(_)) || free < FREE_LANES {
+            let mut lane = Lane::new(mux());
+            lane.users = 1;
+            self.lanes.push((key, lane));
         }
     }
 
@@ -353,6 +380,12 @@ impl Stream {
         }
     }
 
+    fn release_untapped(&mut self) {
+        if !self.tapped {
+            self.release();
+        }
+    }
+
     /// Puts a frame into the ring, unless it is one that isn't taken.
     fn keep(&mut self, frame: Frame) -> bool {
         // Only here is it certain which header is in force: others may have waited to be put in order.
@@ -374,8 +407,8 @@ impl Stream {
             return false;
         }
         if self.players.is_empty() {
-            self.ring.trim(u64::MAX);
-            return false;
+            self.release_untapped();
+            return self.tapped;
         }
         self.gathered += 1;
         self.gathering_since.get_or_insert(now);
@@ -390,6 +423,9 @@ fn limits(vhost: &Vhost) -> RingLimits {
         frames: RING_FRAMES,
         length_us: i64::try_from(play.queue_length.as_micros()).unwrap_or(i64::MAX),
         gop_cache: play.gop_cache,
+        linger_us: vhost.remux.as_ref().map_or(0, |remux| {
+            i64::try_from(remux.fast_cache.as_micros()).unwrap_or(i64::MAX)
+        }),
         gop_frames: if play.gop_cache_max_frames == 0 { usize::MAX } else { play.gop_cache_max_frames },
     }
 }

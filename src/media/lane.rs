@@ -1,40 +1,72 @@
 //! A format's wire images of a stream's frames: each made once, on first demand, and shared.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use bytes::Bytes;
 
+use super::{Frame, Headers, Ring};
+
+/// Makes a format's wire images. Whoever knows the format supplies it; a lane drives it.
+pub trait Mux: fmt::Debug + Send {
+    /// The lane begins, or begins anew: the headers in force before the first frame that follows.
+    fn start(&mut self, headers: &Headers);
+
+    /// The image of the next frame, in the stream's order. Empty where the format has none for it.
+    fn image(&mut self, frame: &Frame) -> Bytes;
+
+    /// What a player is sent before the frame at which it starts, or goes on after a jump: the headers in
+    /// force there, given at the time `at` (µs).
+    fn preamble(&mut self, headers: &Headers, at: i64) -> Bytes;
+}
+
 /// The wire images of one format beside a [`super::Ring`], by the ring's sequence numbers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lane {
+    mux: Box<dyn Mux>,
     base: u64,
     images: VecDeque<Bytes>,
+    /// The frame whose image is made next; `None` before the lane has begun.
+    next: Option<u64>,
     /// How many players take from this lane; it goes when none does.
     pub users: usize,
 }
 
 impl Lane {
-    /// The image of frame `seq`, from `make` if it is asked for the first time. `ring_base` is the
-    /// ring's oldest sequence number: images older than that are let go.
-    pub fn image(&mut self, ring_base: u64, seq: u64, make: impl FnOnce() -> Bytes) -> &Bytes {
-        self.trim(ring_base);
-        if seq < self.base {
-            // Nobody asks for a frame that the ring has lost; start anew rather than answer wrongly.
+    /// An empty lane.
+    pub fn new(mux: Box<dyn Mux>) -> Self {
+        Self { mux, base: 0, images: VecDeque::new(), next: None, users: 0 }
+    }
+
+    /// A player starts at frame `seq`, where `headers` are in force, or goes on there after a jump.
+    /// Answers what it is sent before.
+    pub fn join(&mut self, seq: u64, headers: &Headers, at: i64) -> Bytes {
+        if self.next.is_none() || seq < self.base {
+            // Images that this player needs were never made, or are gone. Those that others still need are
+            // made again on the way.
             self.images.clear();
             self.base = seq;
+            self.next = Some(seq);
+            self.mux.start(headers);
         }
+        self.mux.preamble(headers, at)
+    }
+
+    /// The image of the frame `seq`. Images are made in order, since some formats count; those of frames
+    /// that the ring has lost are left out.
+    pub fn image(&mut self, ring: &Ring, seq: u64) -> Option<&Bytes> {
+        self.trim(ring.base());
+        let mut next = self.next.unwrap_or(seq);
         if self.images.is_empty() {
-            self.base = seq;
+            next = next.max(ring.base());
+            self.base = next;
         }
-        let at = (seq - self.base) as usize;
-        if at >= self.images.len() {
-            self.images.resize(at + 1, Bytes::new());
+        while next <= seq {
+            self.images.push_back(self.mux.image(ring.frame(next)?));
+            next += 1;
+            self.next = Some(next);
         }
-        let slot = &mut self.images[at];
-        if slot.is_empty() {
-            *slot = make();
-        }
-        slot
+        self.images.get(usize::try_from(seq.checked_sub(self.base)?).ok()?)
     }
 
     /// Lets go of images older than `ring_base`.
@@ -42,8 +74,8 @@ impl Lane {
         while self.base < ring_base && self.images.pop_front().is_some() {
             self.base += 1;
         }
-        if self.images.is_empty() {
-            self.base = self.base.max(ring_base);
+        if self.images.is_empty() && self.images.capacity() > 64 {
+            self.images = VecDeque::new();
         }
     }
 
@@ -55,34 +87,82 @@ impl Lane {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Codec, Kind, RingLimits, Role};
     use super::*;
 
+    /// Counts what it makes: each image is its number and the frame's bytes.
+    #[derive(Debug, Default)]
+    struct Counting {
+        made: u8,
+        starts: u8,
+    }
+
+    impl Mux for Counting {
+        fn start(&mut self, _: &Headers) {
+            self.starts += 1;
+        }
+
+        fn image(&mut self, frame: &Frame) -> Bytes {
+            self.made += 1;
+            Bytes::from(vec![self.made, frame.payload[0]])
+        }
+
+        fn preamble(&mut self, _: &Headers, _: i64) -> Bytes {
+            Bytes::from(vec![self.starts])
+        }
+    }
+
+    fn ring(frames: u8) -> Ring {
+        let limits =
+            RingLimits { bytes: 1000, frames: 100, length_us: i64::MAX, linger_us: 0, gop_cache: true, gop_frames: 100 };
+        let mut ring = Ring::new(limits);
+        for n in 0..frames {
+            let payload = Bytes::from(vec![n]);
+            let (kind, codec, role, relay) = (Kind::Audio, Codec::Aac, Role::Key, Bytes::new());
+            ring.push(Frame { kind, codec, role, dts: i64::from(n), pts: i64::from(n), payload, relay });
+        }
+        ring
+    }
+
+    fn lane() -> Lane {
+        Lane::new(Box::new(Counting::default()))
+    }
+
     #[test]
-    fn each_image_is_made_once() {
-        let mut lane = Lane::default();
-        let mut made = 0;
+    fn each_image_is_made_once_and_in_order() {
+        let (ring, mut lane) = (ring(10), lane());
+        lane.join(5, &Headers::default(), 0);
         for _ in 0..3 {
-            for seq in 5..9 {
-                let image = lane.image(5, seq, || {
-                    made += 1;
-                    Bytes::from(vec![seq as u8; 3])
-                });
-                assert_eq!(image.as_ref(), [seq as u8; 3]);
+            for seq in [7, 5, 6, 8] {
+                assert_eq!(lane.image(&ring, seq).unwrap().as_ref(), [seq as u8 - 4, seq as u8]);
             }
         }
-        assert_eq!(made, 4);
-        lane.trim(8);
-        assert_eq!(lane.bytes(), 3);
+        assert_eq!(lane.image(&ring, 10), None, "there is no such frame yet");
+        lane.trim(9);
+        assert_eq!(lane.bytes(), 2, "that of 9, made on the way to 10");
         lane.trim(100);
         assert_eq!(lane.bytes(), 0);
     }
 
     #[test]
-    fn a_player_far_behind_and_one_at_the_head_share_it() {
-        let mut lane = Lane::default();
-        assert_eq!(lane.image(0, 10, || Bytes::from_static(b"ten")).as_ref(), b"ten");
-        assert_eq!(lane.image(0, 2, || Bytes::from_static(b"two")).as_ref(), b"two");
-        assert_eq!(lane.image(0, 10, || Bytes::from_static(b"TEN")).as_ref(), b"TEN");
-        assert_eq!(lane.image(0, 2, || Bytes::from_static(b"no")).as_ref(), b"two");
+    fn a_player_who_starts_earlier_begins_the_lane_anew() {
+        let (ring, mut lane) = (ring(10), lane());
+        assert_eq!(lane.join(5, &Headers::default(), 0).as_ref(), [1]);
+        assert_eq!(lane.image(&ring, 5).unwrap().as_ref(), [1, 5]);
+        assert_eq!(lane.join(6, &Headers::default(), 0).as_ref(), [1], "no new beginning for a later one");
+        assert_eq!(lane.join(2, &Headers::default(), 0).as_ref(), [2]);
+        assert_eq!(lane.image(&ring, 2).unwrap().as_ref(), [2, 2]);
+        assert_eq!(lane.image(&ring, 5).unwrap().as_ref(), [5, 5]);
+    }
+
+    #[test]
+    fn frames_that_the_ring_has_lost_are_left_out() {
+        let (mut ring, mut lane) = (ring(10), lane());
+        lane.join(0, &Headers::default(), 0);
+        lane.image(&ring, 1);
+        ring.trim(6);
+        assert_eq!(lane.image(&ring, 7).unwrap().as_ref(), [4, 7]);
+        assert_eq!(lane.image(&ring, 6).unwrap().as_ref(), [3, 6]);
+        assert_eq!(lane.image(&ring, 5), None);
     }
 }

@@ -11,7 +11,7 @@ mod track;
 
 pub use clock::{Correction, Jitter, Unwrap};
 pub use frame::{Codec, Frame, Kind, Role};
-pub use lane::Lane;
+pub use lane::{Lane, Mux};
 pub use mix::MixQueue;
 pub use pack::{AudioFormat, PackError, Packed, Packer};
 pub use ring::{Headers, Ring, RingLimits, Start};

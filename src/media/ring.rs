@@ -18,6 +18,9 @@ pub struct RingLimits {
     pub frames: usize,
     /// Microseconds from the oldest frame to the newest, the newest GOP aside.
     pub length_us: i64,
+    /// Microseconds of the newest frames that are kept though nobody needs them: for players without video,
+    /// who start a little earlier.
+    pub linger_us: i64,
     /// Whether the newest GOP is kept for those who join.
     pub gop_cache: bool,
     /// Frames of one GOP beyond which it is no longer kept for those who join.
@@ -154,7 +157,18 @@ impl Ring {
     pub fn trim(&mut self, oldest_cursor: u64) {
         let gop = self.start.as_ref().filter(|_| self.limits.gop_cache).map_or(u64::MAX, |start| start.seq);
         let keep = gop.min(oldest_cursor).min(self.head());
+        let newest = self.frames.back().map_or(0, |frame| frame.dts);
+        let lingers = |frame: &Frame| newest.saturating_sub(frame.dts) < self.limits.linger_us;
+        let stays = self.frames.iter().position(lingers).unwrap_or(self.frames.len()) as u64;
+        let keep = keep.min(self.base + stays);
         while self.base < keep && self.pop() {}
+    }
+
+    /// The oldest frame held that is younger than `us` before the newest.
+    pub fn since(&self, us: i64) -> u64 {
+        let newest = self.frames.back().map_or(0, |frame| frame.dts);
+        let young = |frame: &&Frame| newest.saturating_sub(frame.dts) < us;
+        self.head() - self.frames.iter().rev().take_while(young).count() as u64
     }
 
     /// Where one who joins starts: at the newest keyframe if the GOP cache is on, or else at the first
@@ -263,7 +277,7 @@ mod tests {
     use super::*;
 
     const LIMITS: RingLimits =
-        RingLimits { bytes: 10_000, frames: 100, length_us: 2_000_000, gop_cache: true, gop_frames: 50 };
+        RingLimits { bytes: 10_000, frames: 100, length_us: 2_000_000, linger_us: 0, gop_cache: true, gop_frames: 50 };
 
     fn video(role: Role, ms: i64, size: usize) -> Frame {
         let dts = ms * 1000;
@@ -329,6 +343,17 @@ mod tests {
             ring.push(audio(i * 23, 10));
             assert!(ring.lag_us(ring.base()) <= LIMITS.length_us);
         }
+    }
+
+    #[test]
+    fn the_newest_frames_linger_where_that_is_asked_for() {
+        let mut ring = Ring::new(RingLimits { linger_us: 1_000_000, ..LIMITS });
+        for i in 0..100 {
+            ring.push(audio(i * 100, 10));
+            ring.trim(u64::MAX);
+        }
+        assert_eq!((ring.base(), ring.head()), (90, 100));
+        assert_eq!((ring.since(500_000), ring.since(0), ring.since(i64::MAX)), (95, 100, 90));
     }
 
     #[test]

@@ -1,0 +1,142 @@
+//! What a connection speaks: one enum over the protocols' sessions.
+
+use bytes::Bytes;
+
+use crate::rtmp::server::{Event, Output, Session as Rtmp};
+use crate::rtmp::url::StreamName;
+use crate::time::Time;
+
+#[cfg(feature = "http")]
+use super::web::Web;
+
+/// A connection's session.
+#[derive(Debug)]
+pub(super) enum Session {
+    Rtmp(Rtmp),
+    #[cfg(feature = "http")]
+    Http(Box<Web>),
+}
+
+/// What a session says next.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// Bytes to send.
+    Transmit(Bytes),
+    /// What an RTMP client wants or brings.
+    Rtmp(Event),
+    /// A request to answer.
+    #[cfg(feature = "http")]
+    Request(Box<crate::http::Request>),
+    /// Close when everything is sent.
+    Close,
+    /// No more now; look again at this time.
+    Timeout(Option<Time>),
+}
+
+impl Session {
+    /// Takes what it can of the input.
+    pub(super) fn handle_input(&mut self, now: Time, input: &mut &[u8]) -> Result<(), String> {
+        match self {
+            Self::Rtmp(session) => session.handle_input(now, input).map_err(|e| e.to_string()),
+            #[cfg(feature = "http")]
+            Self::Http(web) => web.session.handle_input(now, input).map_err(|e| e.to_string()),
+        }
+    }
+
+    /// Its deadline has come, or another.
+    pub(super) fn handle_timeout(&mut self, now: Time) -> Result<(), String> {
+        match self {
+            Self::Rtmp(session) => session.handle_timeout(now).map_err(|e| e.to_string()),
+            #[cfg(feature = "http")]
+            Self::Http(web) => web.session.handle_timeout(now).map_err(|e| e.to_string()),
+        }
+    }
+
+    /// What it has to say.
+    pub(super) fn poll_output(&mut self) -> Said {
+        match self {
+            Self::Rtmp(session) => match session.poll_output() {
+                Output::Transmit(bytes) => Said::Transmit(bytes),
+                Output::Event(event) => Said::Rtmp(event),
+                Output::Close => Said::Close,
+                Output::Timeout(at) => Said::Timeout(at),
+            },
+            #[cfg(feature = "http")]
+            Self::Http(web) => web.poll_output(),
+        }
+    }
+
+    /// Its deadline.
+    pub(super) fn timeout(&self) -> Option<Time> {
+        match self {
+            Self::Rtmp(session) => session.timeout(),
+            #[cfg(feature = "http")]
+            Self::Http(web) => web.session.timeout(),
+        }
+    }
+
+    /// Whether it takes no input until it has been answered.
+    pub(super) fn is_waiting(&self) -> bool {
+        match self {
+            Self::Rtmp(session) => session.is_waiting(),
+            #[cfg(feature = "http")]
+            Self::Http(web) => web.session.is_waiting(),
+        }
+    }
+
+    /// Whether it has more to say of the input that it has taken.
+    pub(super) fn has_more(&self) -> bool {
+        match self {
+            Self::Rtmp(session) => session.has_more(),
+            #[cfg(feature = "http")]
+            Self::Http(_) => false,
+        }
+    }
+
+    /// Bytes received.
+    pub(super) fn received(&self) -> u64 {
+        match self {
+            Self::Rtmp(session) => session.received(),
+            #[cfg(feature = "http")]
+            Self::Http(web) => web.session.received(),
+        }
+    }
+
+    /// The URL that the client connected to, and the page that its player stands on.
+    pub(super) fn urls(&self) -> (String, String) {
+        match self {
+            Self::Rtmp(session) => {
+                session.client().map(|c| (c.tc_url.clone(), c.page_url.clone())).unwrap_or_default()
+            }
+            #[cfg(feature = "http")]
+            Self::Http(web) => web.urls(),
+        }
+    }
+
+    /// Where it has connected to, with the stream where it asked for one over HTTP.
+    pub(super) fn name(&self) -> StreamName {
+        match self {
+            Self::Rtmp(session) => session.client().map(|c| c.name.clone()).unwrap_or_default(),
+            #[cfg(feature = "http")]
+            Self::Http(web) => web.name(),
+        }
+    }
+
+    /// The RTMP session, where it is one.
+    pub(super) fn rtmp(&mut self) -> Option<&mut Rtmp> {
+        match self {
+            Self::Rtmp(session) => Some(session),
+            #[cfg(feature = "http")]
+            Self::Http(_) => None,
+        }
+    }
+
+    /// The HTTP session and what goes with it, where it is one.
+    #[cfg(feature = "http")]
+    pub(super) fn web(&mut self) -> Option<&mut Web> {
+        match self {
+            Self::Rtmp(_) => None,
+            Self::Http(web) => Some(web),
+        }
+    }
+}
