@@ -196,6 +196,30 @@ GOP = (write(DATA, HEADER) + write(VIDEO, HEADER) + write(AUDIO, HEADER) + write
 LIVE = op("publish", "BB", 0, 0) + op("play", "B", 0) + GOP + FLUSH
 
 
+# Frames for the transport stream's muxer, as its target reads them.
+
+SPS_265 = bytes.fromhex("42010101600000030090000003000003003ca00a480b9c9596566924caf01680800001f480003a9804")
+HVCC = (bytes.fromhex("0101600000009000000000003cf000fcfdf8f800000f01a10001")
+        + struct.pack(">H", len(SPS_265)) + SPS_265)
+H264, H265, AAC, MP3, OPUS, G711 = range(6)
+
+
+def ts_frame(kind, codec, role, payload, ms=20, offset=0):
+    what = kind | codec << 2 | role << 5
+    return struct.pack(">BBhbH", 5, what, ms, offset, len(payload)) + payload
+
+
+def ts_picture(codec, role, *nals, ms=20):
+    payload = b"".join(struct.pack(">I", len(nal)) + nal for nal in nals)
+    return ts_frame(1, codec, role, payload, ms, 40)
+
+
+TS_AAC = ts_frame(0, AAC, HEADER, b"\x12\x10", 0)
+TS_AVC = (ts_frame(1, H264, HEADER, AVCC, 0) + TS_AAC + b"\0" + ts_picture(H264, KEY, b"\x65" + bytes(400))
+          + ts_frame(0, AAC, KEY, bytes(170)) + ts_picture(H264, DELTA, b"\x09\xf0", b"\x41" + bytes(164))
+          + ts_frame(0, AAC, KEY, bytes(162)) + ts_picture(H264, KEY, SPS, PPS, b"\x65", ms=900))
+
+
 def main():
     seed("handshake", "simple", b"\0" + HANDSHAKE)
     seed("handshake", "cut", b"\x80" + HANDSHAKE + b"more")
@@ -270,6 +294,14 @@ vhost a.b {
          + op("receive", "B??", 0, True, True) + GOP + FLUSH)
     seed("hub_ops", "replace", limits(flags=65) * 2 + LIVE + op("publish", "BB", 0, 3) + GOP + FLUSH
          + op("jump", "i", 1000) + GOP + op("atc", "B", 0) + op("pass", "H", 500) + FLUSH)
+
+    seed("mpegts", "avc", b"\0" + TS_AVC + b"\1\2\0" + TS_AVC)
+    seed("mpegts", "held", b"\x20" + TS_AVC + ts_frame(0, AAC, KEY, b"a") * 8 + b"\1\3" + TS_AVC)
+    seed("mpegts", "hevc", b"\0" + ts_frame(1, H265, HEADER, HVCC, 0) + ts_picture(H265, KEY, b"\x26\1a")
+         + ts_picture(H265, DELTA, b"\x46\1\x50", b"\2\1b"))
+    seed("mpegts", "mp3", b"\x10\4\1\0" + ts_frame(0, MP3, KEY, b"\xff\xfb\x90\0" + bytes(413)) * 3)
+    seed("mpegts", "refused", b"\0" + ts_frame(0, G711, KEY, b"a") + TS_AAC + ts_frame(0, AAC, KEY, b"")
+         + ts_frame(0, OPUS, HEADER, b"OpusHead") + b"\6" + ts_frame(0, AAC, KEY, b"a", -30000)[1:])
 
 
 main()

@@ -154,6 +154,61 @@ impl Adts {
     }
 }
 
+/// What stands before each raw frame of a stream as ADTS, all but the frame's length
+/// (ISO/IEC 14496-3, 1.A.2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdtsHeader {
+    profile: u8,
+    rate_index: u8,
+    channel_configuration: u8,
+}
+
+impl AdtsHeader {
+    /// Bytes of a header; there is no checksum.
+    pub const LEN: usize = 7;
+    /// The longest raw frame that a header can tell the length of, in bytes.
+    pub const FRAME_MAX: usize = 0x1fff - Self::LEN;
+
+    /// From an AudioSpecificConfig. HE-AAC becomes its core: a decoder finds the extensions in the frames
+    /// (1.6.5). What a header can't say is refused: object types beyond 4, rates that are not in the
+    /// table, and channels that only a program config element tells.
+    pub fn new(config: &[u8]) -> Result<Self, Malformed> {
+        let AudioSpecificConfig { object_type, sample_rate, .. } = AudioSpecificConfig::parse(config)?;
+        let profile = object_type.checked_sub(1).filter(|p| *p <= 3);
+        let rate_index = RATES.iter().zip(0u8..).find(|(rate, _)| **rate == sample_rate);
+        let mut b = Bits::new(config);
+        let (_, _, channel_configuration) = (object_type_of(&mut b)?, sample_rate_of(&mut b)?, b.byte(4)?);
+        if !(1..=7).contains(&channel_configuration) {
+            let value = channel_configuration.into();
+            return Err(Malformed::Field { what: "channel configuration for ADTS", value });
+        }
+        Ok(Self {
+            profile: profile
+                .ok_or(Malformed::Field { what: "object type for ADTS", value: object_type.into() })?,
+            rate_index: rate_index
+                .map(|(_, index)| index)
+                .ok_or(Malformed::Field { what: "sampling frequency for ADTS", value: sample_rate })?,
+            channel_configuration,
+        })
+    }
+
+    /// The header of a raw frame of `len` bytes, at most [`Self::FRAME_MAX`].
+    pub fn of_frame(&self, len: usize) -> Result<[u8; Self::LEN], Malformed> {
+        let len = u16::try_from(len.saturating_add(Self::LEN)).ok().filter(|len| *len <= 0x1fff);
+        let [high, low] =
+            len.ok_or(Malformed::Limit { what: "AAC frame in ADTS", limit: 0x1fff - 7 })?.to_be_bytes();
+        Ok([
+            0xff,
+            0xf1, // MPEG-4, no checksum
+            self.profile << 6 | self.rate_index << 2 | self.channel_configuration >> 2,
+            self.channel_configuration << 6 | high >> 3,
+            high << 5 | low >> 3,
+            low << 5 | 0x1f, // adts_buffer_fullness 0x7ff: not told
+            0xfc,
+        ])
+    }
+}
+
 /// The raw frames of `data`, which begins at an ADTS header, each with its configuration. After an error
 /// there is nothing more.
 pub fn adts_frames(data: &[u8]) -> AdtsFrames<'_> {
@@ -409,6 +464,39 @@ mod tests {
     }
 
     #[test]
+    fn adts_headers_from_a_configuration() {
+        let lc = AdtsHeader::new(&[0x12, 0x10]).unwrap();
+        assert_eq!(lc.of_frame(2), Ok([0xff, 0xf1, 0x50, 0x80, 0x01, 0x3f, 0xfc]));
+        // HE-AAC, signalled before and after: its core of 22050 Hz.
+        let he = AdtsHeader::new(&[0x2b, 0x92, 0x08, 0x00]).unwrap();
+        assert_eq!(Ok(he), AdtsHeader::new(&[0x13, 0x90, 0x56, 0xe5, 0xa0]));
+        let core = AudioSpecificConfig::new(OBJECT_LC, 22050, 2);
+        assert_eq!(Adts::parse(&he.of_frame(100).unwrap()).unwrap().config, core);
+        // Eight channels are configuration 7.
+        let config = AudioSpecificConfig::new(OBJECT_LC, 48000, 8);
+        let eight = AdtsHeader::new(&config.build().unwrap()).unwrap();
+        assert_eq!(Adts::parse(&eight.of_frame(0).unwrap()).unwrap().config, config);
+    }
+
+    #[test]
+    fn what_adts_cannot_say() {
+        let refused = [
+            AudioSpecificConfig::new(5, 48000, 2),
+            AudioSpecificConfig::new(OBJECT_LC, 44056, 2),
+            AudioSpecificConfig::new(OBJECT_LC, 48000, 7),
+        ];
+        for config in refused {
+            assert!(AdtsHeader::new(&config.build().unwrap()).is_err(), "{config:?}");
+        }
+        assert!(AdtsHeader::new(&[0x11, 0x80, 0x04, 0xc8, 0x00]).is_err());
+        let header = AdtsHeader::new(&[0x12, 0x10]).unwrap();
+        let longest = Adts::parse(&header.of_frame(AdtsHeader::FRAME_MAX).unwrap()).unwrap();
+        assert_eq!(longest.frame_len, 0x1fff);
+        assert!(header.of_frame(AdtsHeader::FRAME_MAX + 1).is_err());
+        assert!(header.of_frame(usize::MAX).is_err());
+    }
+
+    #[test]
     fn an_adts_frame_shorter_than_its_header() {
         let data = [0xff, 0xf1, 0x50, 0x80, 0x00, 0xdf, 0xfc];
         assert!(matches!(Adts::parse(&data), Err(Malformed::Field { what: "ADTS frame length", value: 6 })));
@@ -432,8 +520,22 @@ mod tests {
         }
 
         #[test]
+        fn an_adts_header_says_what_it_was_made_of(
+            object_type in 1u8..5,
+            sample_rate in prop::sample::select(&RATES[..]),
+            channels in prop::sample::select(&[1u8, 2, 3, 4, 5, 6, 8][..]),
+            len in 0..=AdtsHeader::FRAME_MAX,
+        ) {
+            let config = AudioSpecificConfig::new(object_type, sample_rate, channels);
+            let header = AdtsHeader::new(&config.build().unwrap()).unwrap().of_frame(len).unwrap();
+            let frame_len = len + AdtsHeader::LEN;
+            prop_assert_eq!(Adts::parse(&header), Ok(Adts { config, header_len: 7, frame_len }));
+        }
+
+        #[test]
         fn any_bytes_are_something_or_malformed(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
             let _ = AudioSpecificConfig::parse(&bytes);
+            let _ = AdtsHeader::new(&bytes);
             let mut data = vec![0xff, 0xf1];
             data.extend_from_slice(&bytes);
             for frame in adts_frames(&data) {

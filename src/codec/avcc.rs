@@ -39,10 +39,11 @@ impl AvcConfig {
         }
         let (profile, compat, level) = (r.u8()?, r.u8()?, r.u8()?);
         let length_size = (r.u8()? & 3).saturating_add(1);
+        let (mut sps, mut pps) = (Vec::new(), Vec::new());
         let count = r.u8()? & 0x1f;
-        let sps = parameter_sets(record, &mut r, count)?;
+        parameter_sets(record, &mut r, count.into(), &mut sps)?;
         let count = r.u8()?;
-        let pps = parameter_sets(record, &mut r, count)?;
+        parameter_sets(record, &mut r, count.into(), &mut pps)?;
         Ok(Self { profile, compat, level, length_size, sps, pps })
     }
 }
@@ -138,21 +139,27 @@ pub fn annexb_to_length_prefixed(data: &[u8], keep: impl Fn(u8) -> bool, out: &m
     }
 }
 
-fn parameter_sets(record: &Bytes, r: &mut Reader<'_>, count: u8) -> Result<Vec<Bytes>, Malformed> {
-    if usize::from(count) > limits::PARAMETER_SETS {
+/// Reads `count` parameter sets, each behind its length, to those of its kind.
+pub(super) fn parameter_sets(
+    record: &Bytes,
+    r: &mut Reader<'_>,
+    count: u16,
+    sets: &mut Vec<Bytes>,
+) -> Result<(), Malformed> {
+    if sets.len().saturating_add(count.into()) > limits::PARAMETER_SETS {
         return Err(too_many_parameter_sets());
     }
-    let mut sets = Vec::with_capacity(usize::from(count));
+    sets.reserve_exact(count.into());
     for _ in 0..count {
         let len = usize::from(r.u16()?);
         let start = r.position();
         r.skip(len)?;
         sets.push(record.slice(start..r.position()));
     }
-    Ok(sets)
+    Ok(())
 }
 
-fn put_parameter_sets(out: &mut BytesMut, sets: &[&[u8]]) -> Result<(), Malformed> {
+pub(super) fn put_parameter_sets(out: &mut BytesMut, sets: &[&[u8]]) -> Result<(), Malformed> {
     for set in sets {
         let len = u16::try_from(set.len());
         out.put_u16(len.map_err(|_| Malformed::Limit { what: "parameter set", limit: u32::from(u16::MAX) })?);
@@ -161,7 +168,7 @@ fn put_parameter_sets(out: &mut BytesMut, sets: &[&[u8]]) -> Result<(), Malforme
     Ok(())
 }
 
-fn too_many_parameter_sets() -> Malformed {
+pub(super) fn too_many_parameter_sets() -> Malformed {
     let limit = u32::try_from(limits::PARAMETER_SETS).unwrap_or(u32::MAX);
     Malformed::Limit { what: "parameter sets", limit }
 }

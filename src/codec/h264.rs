@@ -160,11 +160,11 @@ fn has_chroma_format(profile_idc: u8) -> bool {
     matches!(profile_idc, 100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135)
 }
 
-fn at_most(value: u32, max: u8, what: &'static str) -> Result<u8, Malformed> {
+pub(super) fn at_most(value: u32, max: u8, what: &'static str) -> Result<u8, Malformed> {
     u8::try_from(value).ok().filter(|v| *v <= max).ok_or(Malformed::Field { what, value })
 }
 
-fn cropped(side: u32, before: u32, after: u32, unit: u32) -> Result<u32, Malformed> {
+pub(super) fn cropped(side: u32, before: u32, after: u32, unit: u32) -> Result<u32, Malformed> {
     let crop = before.saturating_add(after).saturating_mul(unit);
     match side.checked_sub(crop) {
         Some(rest) if rest > 0 => Ok(rest),
@@ -232,14 +232,15 @@ fn frame_rate(b: &mut Bits<'_>) -> Result<Option<(u32, u32)>, Malformed> {
     }
     // Two ticks are a frame (E.2.1), also where frames are coded whole.
     let (ticks, per_second) = (u64::from(b.bits(32)?).saturating_mul(2), u64::from(b.bits(32)?));
-    let divisor = gcd(per_second, ticks);
-    let (Some(num), Some(den)) = (per_second.checked_div(divisor), ticks.checked_div(divisor)) else {
-        return Ok(None);
-    };
-    Ok(match (u32::try_from(num), u32::try_from(den)) {
-        (Ok(num), Ok(den)) if num > 0 && den > 0 => Some((num, den)),
-        _ => None,
-    })
+    Ok(reduced(per_second, ticks))
+}
+
+/// The fraction `num / den` in its lowest terms; `None` if it is not a positive number in 32 bits each.
+pub(super) fn reduced(num: u64, den: u64) -> Option<(u32, u32)> {
+    let divisor = gcd(num, den);
+    let num = u32::try_from(num.checked_div(divisor)?).ok()?;
+    let den = u32::try_from(den.checked_div(divisor)?).ok()?;
+    (num > 0 && den > 0).then_some((num, den))
 }
 
 fn gcd(a: u64, b: u64) -> u64 {

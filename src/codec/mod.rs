@@ -5,4 +5,5 @@ pub mod annexb;
 pub mod avcc;
 mod bits;
 pub mod h264;
+pub mod h265;
 pub mod mp3;

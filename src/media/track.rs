@@ -4,6 +4,7 @@ use super::{Codec, Frame, Kind, Role};
 use crate::codec::aac::AudioSpecificConfig;
 use crate::codec::avcc::AvcConfig;
 use crate::codec::h264::Sps;
+use crate::codec::h265::{self, HevcConfig};
 use crate::codec::mp3::Mp3Header;
 
 /// A video track. What isn't known is 0.
@@ -37,7 +38,7 @@ pub struct AudioTrack {
 }
 
 /// The video track that `frame` describes: any video header. `None` for other frames, and for a header
-/// of H.264 that isn't one.
+/// of H.264 or H.265 that isn't one.
 pub fn video_track(frame: &Frame) -> Option<VideoTrack> {
     if frame.kind != Kind::Video || frame.role != Role::Header {
         return None;
@@ -54,9 +55,12 @@ pub fn video_track(frame: &Frame) -> Option<VideoTrack> {
             }
         }
         Codec::H265 => {
-            // HEVCDecoderConfigurationRecord (ISO/IEC 14496-15, 8.3.3.1).
-            track.profile = frame.payload.get(1).map_or(0, |b| b & 0x1f);
-            track.level = frame.payload.get(12).copied().unwrap_or(0);
+            let config = HevcConfig::parse(&frame.payload).ok()?;
+            (track.profile, track.level) = (config.profile.idc, config.profile.level_idc);
+            if let Some(sps) = config.sps.first().and_then(|nal| h265::Sps::parse(nal).ok()) {
+                (track.width, track.height) = (sps.width, sps.height);
+                track.frame_rate = sps.frame_rate;
+            }
         }
         _ => {}
     }
@@ -121,6 +125,20 @@ mod tests {
         assert_eq!((track.width, track.height, track.frame_rate), (640, 360, Some((30000, 1001))));
         assert_eq!(video_track(&frame(Kind::Video, Codec::H264, Role::Key, record)), None);
         assert_eq!(video_track(&frame(Kind::Video, Codec::H264, Role::Header, &b"\x02"[..])), None);
+    }
+
+    #[test]
+    fn an_h265_track_from_its_header() {
+        let sps: &[u8] = &[
+            0x42, 0x01, 0x01, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00, 0x00, 0x03, 0x00, 0x00, 0x03,
+            0x00, 0x3c, 0xa0, 0x0a, 0x48, 0x0b, 0x9c, 0x95, 0x96, 0x56, 0x69, 0x24, 0xca, 0xf0, 0x16, 0x80,
+            0x80, 0x00, 0x01, 0xf4, 0x80, 0x00, 0x3a, 0x98, 0x04,
+        ];
+        let record = h265::build(&[], &[sps], &[]).unwrap();
+        let track = video_track(&frame(Kind::Video, Codec::H265, Role::Header, record)).unwrap();
+        assert_eq!((track.profile, track.level), (1, 60));
+        assert_eq!((track.width, track.height, track.frame_rate), (322, 182, Some((30000, 1001))));
+        assert_eq!(video_track(&frame(Kind::Video, Codec::H265, Role::Header, &b"\x02"[..])), None);
     }
 
     #[test]

@@ -1,1 +1,16 @@
 //! MPEG transport streams (ISO/IEC 13818-1): frames in, packets out.
+//!
+//! One program of at most one video and one audio track. Access units become Annex B byte streams, and
+//! raw AAC frames get their ADTS headers.
+
+mod muxer;
+mod packet;
+mod psi;
+mod track;
+
+pub use muxer::{AUDIO_HOLD_MAX_US, Muxer, Options};
+pub use packet::{OFFSET_US, PACKET_BYTES};
+pub use track::{Refused, Unsupported, carries};
+
+#[cfg(test)]
+mod tests;

@@ -41,20 +41,20 @@ fn size_and_rate(sps: &[u8]) -> (u32, u32, Option<(u32, u32)>) {
 
 /// Bits written one field after the other.
 #[derive(Default)]
-struct Writer(Vec<bool>);
+pub(in crate::codec) struct Writer(Vec<bool>);
 
 impl Writer {
-    fn bits(mut self, n: u32, value: u32) -> Self {
+    pub(in crate::codec) fn bits(mut self, n: u32, value: u32) -> Self {
         self.0.extend((0..n).rev().map(|i| value >> i & 1 != 0));
         self
     }
 
-    fn ue(self, value: u32) -> Self {
+    pub(in crate::codec) fn ue(self, value: u32) -> Self {
         let len = (value + 1).ilog2();
         self.bits(len, 0).bits(len + 1, value + 1)
     }
 
-    fn nal(self) -> Vec<u8> {
+    pub(in crate::codec) fn nal(self) -> Vec<u8> {
         let mut nal = vec![];
         for chunk in self.bits(1, 1).0.chunks(8) {
             nal.push(chunk.iter().enumerate().fold(0, |b, (i, bit)| b | u8::from(*bit) << (7 - i)));
