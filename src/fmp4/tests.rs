@@ -381,6 +381,17 @@ fn a_file_cut_anywhere_keeps_its_whole_fragments() {
 }
 
 #[test]
+fn a_type_before_the_tracks_is_of_no_fragment() {
+    let (file, ends) = file(1);
+    let mut typed = BytesMut::new();
+    segment_type(&mut typed);
+    let before = typed.len() as u64;
+    typed.extend_from_slice(&file);
+    let (_, fragments, error, _) = scan(&typed);
+    assert_eq!((fragments[0].offset, error), (before + ends[0] as u64, None));
+}
+
+#[test]
 fn what_the_scanner_refuses() {
     let (file, ends) = file(1);
     let (_, _, error, _) = scan(&file[ends[0] + 32..]);
@@ -393,6 +404,11 @@ fn what_the_scanner_refuses() {
     long.extend(b"moov");
     long.resize(limits::MP4_BOX_BYTES + 1, 0);
     assert!(matches!(scan(&long).2, Some(Malformed::Limit { .. })));
+
+    // A file that is finished has nothing to cut away.
+    let (init, fragments, error, end) = scan(&plain(&file));
+    assert_eq!(error, Some(Malformed::Field { what: "missing box", value: u32::from_be_bytes(*b"mvex") }));
+    assert_eq!((init, fragments.len(), end), (None, 0, 0));
 
     // Samples of no bytes by the million, which trun may say in a few bytes.
     let mut bomb = file[..ends[0]].to_vec();
