@@ -523,6 +523,22 @@ fn a_track_that_starts_late_and_a_gap_stay_where_they_are() {
 }
 
 #[test]
+fn composition_offsets_are_signed_where_one_is_negative() {
+    let tracks = both();
+    for (pts, version) in [(200_000, 0), (60_000, 1)] {
+        let frames =
+            [(picture(Role::Key, 0, 120_000, 1), 100_000), (picture(Role::Delta, 100_000, pts, 1), 0)];
+        let mut out = BytesMut::from(&tracks.init()[..]);
+        fragment(&tracks, 1, &samples(&frames), &mut out).unwrap();
+        let plain = plain(&out);
+        let at = plain.windows(4).position(|w| w == b"ctts").unwrap();
+        assert_eq!(plain[at + 4], version);
+        let offsets: Vec<_> = seen(&plain).iter().map(|s| s.3).collect();
+        assert_eq!(offsets, [10_800, (pts - 100_000) * 9 / 100]);
+    }
+}
+
+#[test]
 fn a_plain_file_beyond_four_gigabytes_has_long_offsets() {
     let (init, _, _, _) = scan(&both().init());
     let mut long = Plain::new(&init.unwrap());
