@@ -164,6 +164,26 @@ def as_messages(messages):
     )
 
 
+# HTTP and WebSocket
+
+def http(line, *fields, body=b""):
+    return "\r\n".join((f"{line} HTTP/1.1", "Host: a.b:8080", *fields, "", "")).encode() + body
+
+
+UPGRADE = http("GET /live/a.flv", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+
+
+def frame(first, payload, mask=b"\x37\xfa\x21\x3d"):
+    size = len(payload)
+    head = bytes([first, 0x80 | size]) if size < 126 else struct.pack(">BBH", first, 0xfe, size)
+    return head + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
+
+
+FRAMES = (frame(1, b"hel") + frame(0x89, b"p") + frame(0x80, b"lo") + frame(0x82, bytes(200)) + frame(0x8a, b"")
+          + frame(0x88, b"\3\xe8bye"))
+
+
 # Operations on the hub, as the crate `arbitrary` reads them.
 
 OPS = ["publish", "unpublish", "play", "stop", "write", "many", "jump", "flush", "pause", "receive",
@@ -247,6 +267,28 @@ vhost a.b {
     seed("session", "whole", b"\x80\0\0\0" + HANDSHAKE + chunks(PLAY[:4]))
     seed("session", "publish-messages", b"\x80\2\0\0" + as_messages(PUBLISH))
     seed("session", "play-messages", b"\0\2\0\3" + as_messages(PLAY))
+
+    # How it is cut, the host's words, the clock.
+    seed("http_request", "get", b"\0\0\0" + http("GET /live/%61.flv?a=b%20c+d&e#f") + http("HEAD /"))
+    seed("http_request", "old", b"\x80\1\0" + b"GET / HTTP/1.0\r\nConnection: keep-alive\n\n\r\nGET /b HTTP/1.0\r\n\r\n")
+    seed("http_request", "post", b"\3\5\1" + http("POST /a/../b", "Content-Length: 3", "Expect: 100-continue",
+                                                 body=b"abc") + http("PUT http://c/x", "Connection: close"))
+    seed("http_request", "chunked", b"\x81\2\0" + http("POST /", "Transfer-Encoding: chunked",
+                                                      body=b"3;x=y\r\nabc\r\n0\r\nX: y\r\n\r\n") + http("GET /"))
+    seed("http_request", "cached", b"\0\3\0" + http("GET /a.m4s", "Range: bytes=-5", "If-None-Match: \"x\", W/\"y\"",
+                                                   "If-Range: Tue, 15 Nov 1994 12:45:26 GMT", "Origin: http://c"))
+    seed("http_request", "preflight", b"\0\0\0" + http("OPTIONS *", "Origin: null",
+                                                      "Access-Control-Request-Headers: x, y"))
+    seed("http_request", "websocket", b"\x82\7\0" + UPGRADE + FRAMES)
+    seed("http_request", "framed-twice", b"\0\0\0" + http("POST /", "Content-Length: 3",
+                                                         "Transfer-Encoding: chunked", body=b"0\r\n\r\n"))
+    seed("http_request", "tls", b"\0\0\0\x16\3\1")
+
+    # How it is cut, and whether the rest is frames as they come.
+    seed("websocket", "frames", b"\x80\0" + FRAMES)
+    seed("websocket", "unmasked", b"\0\0\x81\5hello")
+    seed("websocket", "payloads", b"\2\1" + b"\1\7\3abc" + b"\x89\1\1p" + b"\x80\3\2de" + b"\x88\0\2\3\xe8")
+    seed("websocket", "long", b"\0\0" + frame(2, bytes(150)) + frame(0x80, bytes(151)))
 
     empty = limits() + limits()
     seed("hub_ops", "live", empty + LIVE + GOP + FLUSH)
