@@ -212,6 +212,24 @@ def moof(video, audio, size=0):
 
 PRFT = full("prft", 1, 0, u32(1, 0xE8FE6C00, 0, 0, 90000))
 FRAGMENT = PRFT + moof(5, 4) + box("mdat", b"videoaudi")
+# HTTP and WebSocket
+
+def http(line, *fields, body=b""):
+    return "\r\n".join((f"{line} HTTP/1.1", "Host: a.b:8080", *fields, "", "")).encode() + body
+
+
+UPGRADE = http("GET /live/a.flv", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+
+
+def ws_frame(first, payload, mask=b"\x37\xfa\x21\x3d"):
+    size = len(payload)
+    head = bytes([first, 0x80 | size]) if size < 126 else struct.pack(">BBH", first, 0xfe, size)
+    return head + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
+
+
+FRAMES = (ws_frame(1, b"hel") + ws_frame(0x89, b"p") + ws_frame(0x80, b"lo") + ws_frame(0x82, bytes(200)) + ws_frame(0x8a, b"")
+          + ws_frame(0x88, b"\3\xe8bye"))
 
 
 # Operations on the hub, as the crate `arbitrary` reads them.
@@ -332,6 +350,27 @@ vhost a.b {
     seed("mp4_scan", "cut", ftyp + MOOV + FRAGMENT + FRAGMENT[:-3])
     seed("mp4_scan", "long-size", ftyp + MOOV + PRFT + moof(5, 4)[:-8] + bytes(8) + u32(1) + b"mdat" + u32(0, 16))
     seed("mp4_scan", "to-the-end", ftyp + MOOV + moof(5, 4) + u32(0) + b"mdatvideoaudi")
+    # How it is cut, the host's words, the clock.
+    seed("http_request", "get", b"\0\0\0" + http("GET /live/%61.flv?a=b%20c+d&e#f") + http("HEAD /"))
+    seed("http_request", "old", b"\x80\1\0" + b"GET / HTTP/1.0\r\nConnection: keep-alive\n\n\r\nGET /b HTTP/1.0\r\n\r\n")
+    seed("http_request", "post", b"\3\5\1" + http("POST /a/../b", "Content-Length: 3", "Expect: 100-continue",
+                                                 body=b"abc") + http("PUT http://c/x", "Connection: close"))
+    seed("http_request", "chunked", b"\x81\2\0" + http("POST /", "Transfer-Encoding: chunked",
+                                                      body=b"3;x=y\r\nabc\r\n0\r\nX: y\r\n\r\n") + http("GET /"))
+    seed("http_request", "cached", b"\0\3\0" + http("GET /a.m4s", "Range: bytes=-5", "If-None-Match: \"x\", W/\"y\"",
+                                                   "If-Range: Tue, 15 Nov 1994 12:45:26 GMT", "Origin: http://c"))
+    seed("http_request", "preflight", b"\0\0\0" + http("OPTIONS *", "Origin: null",
+                                                      "Access-Control-Request-Headers: x, y"))
+    seed("http_request", "websocket", b"\x82\7\0" + UPGRADE + FRAMES)
+    seed("http_request", "framed-twice", b"\0\0\0" + http("POST /", "Content-Length: 3",
+                                                         "Transfer-Encoding: chunked", body=b"0\r\n\r\n"))
+    seed("http_request", "tls", b"\0\0\0\x16\3\1")
+
+    # How it is cut, and whether the rest is frames as they come.
+    seed("websocket", "frames", b"\x80\0" + FRAMES)
+    seed("websocket", "unmasked", b"\0\0\x81\5hello")
+    seed("websocket", "payloads", b"\2\1" + b"\1\7\3abc" + b"\x89\1\1p" + b"\x80\3\2de" + b"\x88\0\2\3\xe8")
+    seed("websocket", "long", b"\0\0" + ws_frame(2, bytes(150)) + ws_frame(0x80, bytes(151)))
 
     empty = limits() + limits()
     seed("hub_ops", "live", empty + LIVE + GOP + FLUSH)
