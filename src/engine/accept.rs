@@ -165,7 +165,7 @@ impl Engine {
         self.totals.accepted += 1;
         let entropy = self.entropy(self.totals.accepted);
         let session = match role {
-            Role::Rtmp => Session::Rtmp(Rtmp::new(now, entropy, self.settings.handshake_timeout)),
+            Role::Rtmp => Session::Rtmp(Box::new(Rtmp::new(now, entropy, self.settings.handshake_timeout))),
             #[cfg(feature = "http")]
             Role::Http { .. } => Session::Http(Box::new(Web::new(now, role))),
             #[cfg(not(feature = "http"))]

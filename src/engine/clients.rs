@@ -38,6 +38,8 @@ impl Engine {
             }
             match conn.read(&mut buffer) {
                 Ok(None) => conn.readable = false,
+                // Who says no more may still be reading an answer.
+                Ok(Some(0)) if conn.session.outlives_input() => conn.closing = true,
                 Ok(Some(0)) => self.doom(id, "closed by the peer"),
                 Ok(Some(n)) => {
                     // Less than was asked for is all there is: what comes later is announced again. But an
@@ -57,7 +59,8 @@ impl Engine {
             }
         }
         self.buffer = buffer;
-        if self.conns.find(id).is_some_and(|conn| conn.hung_up && conn.session.is_waiting()) {
+        let gone = |conn: &Conn| conn.hung_up && conn.session.is_waiting() && !conn.session.outlives_input();
+        if self.conns.find(id).is_some_and(gone) {
             // Nothing is read until the host has answered, so the end would not be seen.
             self.doom(id, "closed by the peer");
         }
@@ -76,7 +79,14 @@ impl Engine {
                         break;
                     }
                 }
-                self.doom(id, "refused");
+                let why = conn.session.last_words();
+                self.doom(id, why);
+            }
+            #[cfg(feature = "http")]
+            Ok(Flushed::All) if conn.session.has_source() => {
+                if self.pump(now, id) {
+                    self.queue(id);
+                }
             }
             Ok(Flushed::All) => {
                 if let Some(playing) = &conn.play
@@ -271,7 +281,6 @@ impl Engine {
         let address = self.conns.find(id).map(|conn| conn.peer);
         Subject { client: id, stream, address, name: name.clone(), param: param.to_owned() }
     }
-
 }
 
 /// Sets the connection's alarm, if it is due earlier than the one that is set.

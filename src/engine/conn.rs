@@ -244,7 +244,10 @@ impl Conn {
     pub(super) fn send_newest(&mut self, now: Time, newest: &Newest) -> Option<io::Result<Flushed>> {
         let playing = self.play.as_mut()?;
         let idle = self.rest.is_empty() && self.out.is_empty();
-        if !idle || playing.format.lane() != newest.lane || !playing.player.lacks_only(newest.seq, &newest.frame) {
+        if !idle
+            || playing.format.lane() != newest.lane
+            || !playing.player.lacks_only(newest.seq, &newest.frame)
+        {
             return None;
         }
         if newest.image.is_empty() {

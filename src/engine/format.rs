@@ -47,7 +47,7 @@ impl Format {
         match self {
             Self::Rtmp { .. } => true,
             #[cfg(feature = "http")]
-            Self::Http(_) => Live::may_start(now, stream),
+            Self::Http(live) => live.may_start(now, stream),
         }
     }
 

@@ -12,7 +12,7 @@ use super::web::Web;
 /// A connection's session.
 #[derive(Debug)]
 pub(super) enum Session {
-    Rtmp(Rtmp),
+    Rtmp(Box<Rtmp>),
     #[cfg(feature = "http")]
     Http(Box<Web>),
 }
@@ -99,6 +99,31 @@ impl Session {
             Self::Rtmp(session) => session.received(),
             #[cfg(feature = "http")]
             Self::Http(web) => web.session.received(),
+        }
+    }
+
+    /// Whether the client may still want what is on its way when it says no more: the end of its input is
+    /// not the end of the connection.
+    pub(super) fn outlives_input(&self) -> bool {
+        match self {
+            Self::Rtmp(_) => false,
+            #[cfg(feature = "http")]
+            Self::Http(web) => !web.is_endless(),
+        }
+    }
+
+    /// Whether there is more of an answer to be fetched when the socket takes it.
+    #[cfg(feature = "http")]
+    pub(super) fn has_source(&self) -> bool {
+        matches!(self, Self::Http(web) if web.has_source())
+    }
+
+    /// Why it is closed when it has asked for that itself.
+    pub(super) fn last_words(&self) -> &'static str {
+        match self {
+            Self::Rtmp(_) => "refused",
+            #[cfg(feature = "http")]
+            Self::Http(_) => "done",
         }
     }
 

@@ -423,9 +423,10 @@ fn limits(vhost: &Vhost) -> RingLimits {
         frames: RING_FRAMES,
         length_us: i64::try_from(play.queue_length.as_micros()).unwrap_or(i64::MAX),
         gop_cache: play.gop_cache,
-        linger_us: vhost.remux.as_ref().map_or(0, |remux| {
-            i64::try_from(remux.fast_cache.as_micros()).unwrap_or(i64::MAX)
-        }),
+        linger_us: vhost
+            .remux
+            .as_ref()
+            .map_or(0, |remux| i64::try_from(remux.fast_cache.as_micros()).unwrap_or(i64::MAX)),
         gop_frames: if play.gop_cache_max_frames == 0 { usize::MAX } else { play.gop_cache_max_frames },
     }
 }

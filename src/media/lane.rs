@@ -113,8 +113,14 @@ mod tests {
     }
 
     fn ring(frames: u8) -> Ring {
-        let limits =
-            RingLimits { bytes: 1000, frames: 100, length_us: i64::MAX, linger_us: 0, gop_cache: true, gop_frames: 100 };
+        let limits = RingLimits {
+            bytes: 1000,
+            frames: 100,
+            length_us: i64::MAX,
+            linger_us: 0,
+            gop_cache: true,
+            gop_frames: 100,
+        };
         let mut ring = Ring::new(limits);
         for n in 0..frames {
             let payload = Bytes::from(vec![n]);

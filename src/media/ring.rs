@@ -276,8 +276,14 @@ mod tests {
     use super::super::frame::Codec;
     use super::*;
 
-    const LIMITS: RingLimits =
-        RingLimits { bytes: 10_000, frames: 100, length_us: 2_000_000, linger_us: 0, gop_cache: true, gop_frames: 50 };
+    const LIMITS: RingLimits = RingLimits {
+        bytes: 10_000,
+        frames: 100,
+        length_us: 2_000_000,
+        linger_us: 0,
+        gop_cache: true,
+        gop_frames: 50,
+    };
 
     fn video(role: Role, ms: i64, size: usize) -> Frame {
         let dts = ms * 1000;
