@@ -50,3 +50,16 @@ pub const CONFIG_INCLUDE_DEPTH: usize = 8;
 pub const CONFIG_FILE_BYTES: usize = 1024 * 1024;
 /// Directives in one configuration, all files together.
 pub const CONFIG_DIRECTIVES: usize = 16 * 1024;
+
+/// Samples in one MP4 fragment, both tracks together: a minute at 60 pictures a second has about 6500.
+pub const MP4_FRAGMENT_SAMPLES: usize = 32 * 1024;
+/// Bytes of samples in one MP4 fragment: where they stand is told in 31 bits.
+pub const MP4_FRAGMENT_BYTES: usize = 1024 * 1024 * 1024;
+/// The longest codec configuration put into an MP4 file, in bytes.
+pub const MP4_CONFIG_BYTES: usize = 64 * 1024;
+/// The longest box of an MP4 file that is read as a whole, in bytes: a fragment's tables are the longest.
+pub const MP4_BOX_BYTES: usize = 1024 * 1024;
+/// Samples in an MP4 file without fragments: 17 hours of 25 pictures a second with audio.
+pub const MP4_PLAIN_SAMPLES: usize = 4 * 1024 * 1024;
+/// Pieces of the fragments from which an MP4 file without fragments is made.
+pub const MP4_PLAIN_CHUNKS: usize = 1024 * 1024;
