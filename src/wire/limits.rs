@@ -74,3 +74,12 @@ pub const MP4_BOX_BYTES: usize = 1024 * 1024;
 pub const MP4_PLAIN_SAMPLES: usize = 4 * 1024 * 1024;
 /// Pieces of the fragments from which an MP4 file without fragments is made.
 pub const MP4_PLAIN_CHUNKS: usize = 1024 * 1024;
+
+/// The longest HLS segment, in bytes: 10 s of 25 Mbit/s.
+pub const HLS_SEGMENT_BYTES: usize = 32 * 1024 * 1024;
+/// HLS segments in one playlist, and as many that have left it.
+pub const HLS_SEGMENTS: usize = 4096;
+/// The longest playlist that is gone on with after a restart, in bytes.
+pub const HLS_PLAYLIST_BYTES: usize = 1024 * 1024;
+/// What an HLS writer has to give out and nobody has taken.
+pub const HLS_OUTPUTS: usize = 16 * 1024;
