@@ -27,6 +27,8 @@ pub(super) struct Mp4File {
     pending: Vec<Frame>,
     /// Bytes of it.
     bytes: usize,
+    /// When it begins; the frame that waited for the one after it aside.
+    begin: i64,
     sequence: u32,
     /// A time of the file's, in µs, and the wall time that it came at, in ms.
     wall: (i64, i64),
@@ -85,6 +87,9 @@ impl Mp4File {
         let frame = Frame { dts, pts, ..frame.clone() };
         if self.is_whole(&frame, fragment_us) {
             self.fragment(Some(&frame), out);
+            self.begin = dts;
+        } else if self.pending.is_empty() {
+            self.begin = dts;
         }
         let track = if frame.kind == Kind::Video { &mut self.video } else { &mut self.audio };
         track.next = dts;
@@ -100,8 +105,10 @@ impl Mp4File {
 
     /// Whether the fragment ends before this frame.
     fn is_whole(&self, frame: &Frame, fragment_us: i64) -> bool {
-        let Some(first) = self.pending.first() else { return false };
-        let length = frame.dts.saturating_sub(first.dts);
+        if self.pending.is_empty() {
+            return false;
+        }
+        let length = frame.dts.saturating_sub(self.begin);
         let most = if fragment_us > 0 { fragment_us } else { GOP_US };
         // A fragment that begins with a keyframe is worth being shorter.
         let at_key = if fragment_us > 0 { fragment_us / 2 } else { 1 };

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use crate::amf;
 use crate::flv::{self, Demuxer};
+use crate::fmp4::{Found, Fragment, Init, Scanner};
 use crate::media::{Codec, Correction, Frame, Headers, Kind, Role};
 use crate::template::Calendar;
 use crate::time::Time;
@@ -160,7 +161,7 @@ impl Bench {
 
     /// The ids of the frames in each file.
     fn ids(&self) -> Vec<Vec<u32>> {
-        self.files.values().map(|f| f.frames().iter().map(|f| id(f)).collect()).collect()
+        self.files.values().map(|f| f.frames().iter().map(id).collect()).collect()
     }
 
     fn times(&self, file: u32) -> Vec<i64> {
@@ -629,6 +630,154 @@ fn the_end_of_a_file_that_lost_power() {
     assert_eq!(Tail::new(100, b"\0\0\0\x18ftypiso6\0"), None);
 }
 
+/// The fragments of an MP4 file as far as they are whole, each with the frames' ids.
+fn fragments(bytes: &[u8]) -> (Option<Init>, Vec<(Fragment, Vec<u32>)>) {
+    let mut scanner = Scanner::new(bytes.len() as u64);
+    let (mut tracks, mut found) = (None, vec![]);
+    while let Some(wanted) = scanner.wanted() {
+        let at = wanted.offset as usize;
+        match scanner.handle_input(&bytes[at..at + wanted.len]).unwrap() {
+            Some(Found::Init(init)) => tracks = Some(init),
+            Some(Found::Fragment(fragment)) => {
+                let mut ids = vec![];
+                for run in &fragment.runs {
+                    let mut at = run.offset as usize;
+                    for sample in &run.samples {
+                        at += sample.size as usize;
+                        ids.push(u32::from_be_bytes(bytes[at - 4..at].try_into().unwrap()));
+                    }
+                }
+                found.push((fragment, ids));
+            }
+            None => {}
+        }
+    }
+    (tracks, found)
+}
+
+fn mp4() -> Options {
+    Options { path: "[stream]-[seq].mp4".into(), ..options() }
+}
+
+#[test]
+fn an_mp4_file_is_an_init_segment_and_fragments() {
+    let mut b = Bench::new(mp4());
+    b.begin(&headers());
+    b.write(&frame(Kind::Data, Codec::Script, Role::Mark, 1000, &b"\x02\x00\x01x"[..]));
+    for at in [1000, 2000] {
+        for f in gop(at, 25) {
+            b.now = Time::from_millis(f.dts as u64 / 1000);
+            b.write(&f);
+            b.now = Time::from_millis(f.dts as u64 / 1000 + 10);
+            b.write(&audio(f.dts / 1000 + 10, 100_000 + f.dts as u32 / 1000));
+        }
+    }
+    b.end();
+    let file = &b.files[&0];
+    assert_eq!(file.path, "s-0.mp4");
+    assert_eq!(file.closed, Some((1_970_000, file.bytes.len() as u64)));
+    let (init, found) = fragments(&file.bytes);
+    assert_eq!(init.map(|i| (i.video.is_some(), i.audio.is_some())), Some((true, true)));
+    let spans: Vec<_> = found.iter().map(|(f, _)| (f.start_us, f.duration_us, f.key, f.wall_us)).collect();
+    let wall = (1_795_180_389_714 + 1000) * 1000;
+    assert_eq!(
+        spans,
+        [(0, 1_000_000, true, Some(wall)), (1_000_000, 1_000_000, true, Some(wall + 1_000_000))]
+    );
+    // The first fragment's last audio frame waits for the next one, to know how long it lasts.
+    let video: Vec<u32> = (0..25).map(|i| 1000 + 40 * i).collect();
+    let mut expected = video.clone();
+    expected.extend((0..24).map(|i| 101_000 + 40 * i));
+    assert_eq!(found[0].1, expected);
+    for (_, ids) in &found {
+        let mut sorted = ids.clone();
+        sorted.sort_unstable();
+        assert_eq!(&sorted, ids);
+    }
+    assert_eq!(found.iter().map(|(_, ids)| ids.len()).sum::<usize>(), 100);
+    // Each track's fragments join.
+    for kind in [Kind::Video, Kind::Audio] {
+        let runs: Vec<_> = found.iter().flat_map(|(f, _)| &f.runs).filter(|r| r.kind == kind).collect();
+        assert!(runs.windows(2).all(|w| w[0].end() == w[1].time), "{kind:?}");
+    }
+}
+
+#[test]
+fn what_mp4_has_no_place_for_is_said_once() {
+    let mut b = Bench::new(mp4());
+    b.begin(&Headers { video: headers().video, ..Headers::default() });
+    let alaw = |ms| frame(Kind::Audio, Codec::G711A, Role::Key, ms, &b"....."[..]);
+    for f in gop(0, 3) {
+        b.write(&f);
+        b.write(&alaw(f.dts / 1000));
+    }
+    b.end();
+    assert_eq!(b.refused.len(), 1);
+    assert_eq!(
+        b.refused[0].to_string(),
+        "audio (PCMA) is not recorded: PCMA has no mapping to MP4 that players know"
+    );
+    assert_eq!(fragments(&b.files[&0].bytes).1[0].1, [0, 40, 80]);
+
+    // Video that can't be recorded doesn't keep audio waiting for its keyframe.
+    let mut b = Bench::new(mp4());
+    b.begin(&sound());
+    b.write(&frame(Kind::Video, Codec::Vp8, Role::Key, 0, &b"1234"[..]));
+    b.write(&audio(0, 5));
+    b.end();
+    assert!(matches!(b.refused[..], [Refusal::Track { kind: Kind::Video, codec: Codec::Vp8, .. }]));
+    assert_eq!(fragments(&b.files[&0].bytes).1[0].1, [5]);
+
+    // Frames whose header has not come can't be described.
+    let mut b = Bench::new(mp4());
+    b.begin(&Headers::default());
+    gop(0, 2).for_each(|f| b.write(&f));
+    b.end();
+    assert_eq!((b.files.len(), b.refused.len()), (0, 1));
+}
+
+#[test]
+fn another_header_makes_another_mp4_file() {
+    let other = frame(Kind::Video, Codec::H264, Role::Header, 0, [AVCC, b"\0"].concat());
+    let mut b = Bench::new(mp4());
+    b.begin(&headers());
+    gop(0, 2).for_each(|f| b.write(&f));
+    b.write(&headers().video.unwrap());
+    gop(80, 2).for_each(|f| b.write(&f));
+    b.write(&other);
+    b.write(&audio(160, 160));
+    gop(170, 2).for_each(|f| b.write(&f));
+    b.end();
+    let ids: Vec<Vec<u32>> = b
+        .files
+        .values()
+        .map(|f| fragments(&f.bytes).1.into_iter().flat_map(|(_, ids)| ids).collect())
+        .collect();
+    assert_eq!(ids, [vec![0, 40, 80, 120, 160], vec![170, 210]]);
+}
+
+#[test]
+fn a_power_cut_costs_a_fragment() {
+    let mut b = Bench::new(Options { fragment_us: 200_000, ..mp4() });
+    b.begin(&headers());
+    for f in gop(0, 101) {
+        b.now = Time::from_millis(f.dts as u64 / 1000);
+        b.write(&f);
+        b.pass(0);
+    }
+    // Four seconds: what is gathered is at most a second, and a fragment of 0.2 s.
+    let whole: usize = fragments(&b.files[&0].raw).1.iter().map(|(_, ids)| ids.len()).sum();
+    assert!(whole >= 101 - 25 - 5 - 1, "{whole}");
+    let mut b = Bench::new(Options { fragment_us: 0, ..mp4() });
+    b.begin(&headers());
+    for at in [0, 400, 800] {
+        gop(at, 10).for_each(|f| b.write(&f));
+    }
+    b.end();
+    let lengths: Vec<_> = fragments(&b.files[&0].bytes).1.iter().map(|(_, ids)| ids.len()).collect();
+    assert_eq!(lengths, [10, 10, 10], "GOP by GOP");
+}
+
 /// What a publisher may do.
 #[derive(Debug, Clone)]
 enum Act {
@@ -679,7 +828,13 @@ fn play(b: &mut Bench, acts: Vec<Act>, with_audio_header: bool) -> Vec<u32> {
                 if audio && with_audio_header {
                     b.write(&frame(Kind::Audio, Codec::Aac, Role::Header, ms, [ASC, &[version]].concat()));
                 } else if has_video {
-                    b.write(&frame(Kind::Video, Codec::H264, Role::Header, ms, [AVCC, &[version]].concat()));
+                    b.write(&frame(
+                        Kind::Video,
+                        Codec::H264,
+                        Role::Header,
+                        ms,
+                        [&AVCC[..AVCC.len() - 1], &[version]].concat(),
+                    ));
                 }
             }
             Act::Cut => b.recorder.cut(Cut::AtKeyframe),
@@ -735,4 +890,52 @@ proptest! {
             prop_assert_eq!(&part[..], &whole[..part.len()]);
         }
     }
+
+    #[test]
+    fn every_frame_is_in_one_mp4_file(
+        acts in acts(),
+        plan in prop_oneof![Just(Plan::Session), Just(Plan::Segment), Just(Plan::Append)],
+        jitter in prop_oneof![Just(Correction::FULL), Just(Correction::Zero), Just(Correction::Off)],
+        keep in any::<bool>(),
+        fragment_us in prop_oneof![Just(0), 1..2_000_000i64],
+    ) {
+        let keep_us = if keep { 1_000_000 } else { 0 };
+        let mut b = Bench::new(Options { plan, jitter, keep_us, fragment_us, duration_us: 500_000, ..mp4() });
+        let expected = play(&mut b, acts, false);
+        let mut all = vec![];
+        for file in b.files.values() {
+            prop_assert_eq!(file.closed.map(|(_, bytes)| bytes), Some(file.bytes.len() as u64));
+            let (init, found) = fragments(&file.bytes);
+            let init = init.expect("tracks");
+            // An independent reader takes the boxes too.
+            prop_assert_eq!(boxes(&file.bytes), found.len());
+            for (kind, is_there) in [(Kind::Video, init.video.is_some()), (Kind::Audio, init.audio.is_some())] {
+                let runs: Vec<_> = found.iter().flat_map(|(f, _)| &f.runs).filter(|r| r.kind == kind).collect();
+                prop_assert!(runs.windows(2).all(|w| w[0].end() <= w[1].time), "a track goes back");
+                prop_assert_eq!(runs.is_empty(), !is_there);
+                if kind == Kind::Video && is_there {
+                    prop_assert!(runs[0].samples[0].key);
+                }
+            }
+            let from = all.len();
+            all.extend(found.into_iter().flat_map(|(_, ids)| ids));
+            // In one file the tracks stand one after the other.
+            all[from..].sort_unstable();
+        }
+        prop_assert_eq!(all, expected);
+        prop_assert_eq!((b.dropped, b.refused.len()), (0, 0));
+    }
+}
+
+/// How many fragments shiguredo_mp4 finds, which knows nothing of this crate.
+fn boxes(mut bytes: &[u8]) -> usize {
+    use shiguredo_mp4::Decode;
+    use shiguredo_mp4::boxes::RootBox;
+    let mut fragments = 0;
+    while !bytes.is_empty() {
+        let (root, length) = RootBox::decode(bytes).expect("a box");
+        fragments += usize::from(matches!(root, RootBox::Moof(_)));
+        bytes = &bytes[length..];
+    }
+    fragments
 }

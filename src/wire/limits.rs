@@ -81,3 +81,12 @@ pub const DVR_FILE_BYTES_SOFT: u64 = 0xE000_0000;
 /// Length of a recording beyond which any frame begins another file, in bytes: FAT takes no longer files
 /// than 4 GiB, and this leaves room for the longest fragment.
 pub const DVR_FILE_BYTES: u64 = 0xFE00_0000;
+
+/// Jobs for the disk that are not done, or whose answer is not fetched.
+pub const DISK_JOBS: usize = 1024;
+/// Bytes that wait for the disk: some seconds of several streams.
+pub const DISK_BYTES: usize = 16 * 1024 * 1024;
+/// How deep folders are looked into for files to remove.
+pub const DISK_PRUNE_DEPTH: usize = 8;
+/// Files that are looked at for their age at once.
+pub const DISK_PRUNE_FILES: usize = 64 * 1024;
