@@ -18,10 +18,11 @@ const ENTRIES_AT: u64 = 13 + 11 + NAME.len() as u64 + 5;
 const NAME: &[u8] = b"\x02\x00\x0aonMetaData";
 
 /// What other recordings' metadata may say and is not true of this file.
-const OF_FILES: [&[u8]; 11] = [
+const OF_FILES: [&[u8]; 12] = [
     b"duration",
     b"filesize",
     b"keyframes",
+    b"unindexed",
     b"hasKeyframes",
     b"canSeekToEnd",
     b"lasttimestamp",
@@ -175,7 +176,9 @@ impl Index {
         if self.room == 0 {
             return out;
         }
-        key(&mut out, b"keyframes");
+        // FFmpeg complains of an index of fewer than two. As long as there is none it has another name,
+        // of the same length.
+        key(&mut out, if self.keyframes.len() < 2 { b"unindexed" } else { b"keyframes" });
         out.put_u8(OBJECT);
         array(&mut out, b"filepositions", self.keyframes.iter().map(|(offset, _)| *offset as f64));
         array(&mut out, b"times", self.keyframes.iter().map(|(_, ms)| seconds(*ms)));
