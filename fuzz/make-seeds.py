@@ -234,13 +234,22 @@ FRAMES = (ws_frame(1, b"hel") + ws_frame(0x89, b"p") + ws_frame(0x80, b"lo") + w
 
 # Operations on the hub, as the crate `arbitrary` reads them.
 
+DVR_OPS = ["begin", "write", "many", "leap", "header", "end", "start", "stop", "cut", "pass", "stall", "fail"]
 OPS = ["publish", "unpublish", "play", "stop", "write", "many", "jump", "flush", "pause", "receive",
        "reload", "atc", "pass"]
 
 
-def op(name, layout, *values):
-    variant = ((OPS.index(name) << 32) + (1 << 31)) // len(OPS)
+def op(name, layout, *values, ops=OPS):
+    variant = ((ops.index(name) << 32) + (1 << 31)) // len(ops)
     return b"\1" + struct.pack("<I", variant) + struct.pack("<" + layout, *values)
+
+
+def dvr(name, layout="", *values):
+    return op(name, layout, *values, ops=DVR_OPS)
+
+
+def recording(flags=0, plan=0, duration=10, fragment=50, preroll=0):
+    return struct.pack("<BBBBBHI", flags, plan, duration, fragment, preroll, 1000, 5000)
 
 
 def limits(size=3, gop=3, queue=3, flags=1, merge=0):
@@ -402,6 +411,17 @@ vhost a.b {
     seed("mpegts", "mp3", b"\x10\4\1\0" + ts_frame(0, MP3, KEY, b"\xff\xfb\x90\0" + bytes(413)) * 3)
     seed("mpegts", "refused", b"\0" + ts_frame(0, G711, KEY, b"a") + TS_AAC + ts_frame(0, AAC, KEY, b"")
          + ts_frame(0, OPUS, HEADER, b"OpusHead") + b"\6" + ts_frame(0, AAC, KEY, b"a", -30000)[1:])
+    gops = dvr("begin", "B", 1) + 3 * dvr("many", "BB", 25, 40)
+    for flags, name in ((8, "flv"), (1, "mp4")):
+        seed("dvr", name, recording(flags) + gops + dvr("end"))
+        seed("dvr", name + "-segments", recording(flags, 1) + gops + dvr("cut", "?", False) + gops)
+        seed("dvr", name + "-append", recording(flags | 32, 2) + gops + dvr("end") + dvr("pass", "H", 900)
+             + gops + dvr("end") + dvr("pass", "H", 2000) + gops)
+        seed("dvr", name + "-demand", recording(flags | 16, 0, preroll=255) + gops + dvr("start")
+             + dvr("many", "BB", 9, 40) + dvr("stop") + gops + dvr("start") + gops)
+        seed("dvr", name + "-codecs", recording(flags) + gops + dvr("write", "BBBh", 1, 2, 0, 20)
+             + dvr("write", "BBBh", 4, 2, 0, 20) + dvr("write", "BBBh", 0, 0, 0, 0) + dvr("cut", "?", True)
+             + dvr("leap", "q", -1 << 62) + gops + dvr("fail") + dvr("pass", "H", 20000) + gops)
 
 
 main()

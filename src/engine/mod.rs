@@ -9,6 +9,9 @@ mod accept;
 mod admission;
 mod clients;
 mod conn;
+#[cfg(any(feature = "hls", feature = "dvr"))]
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "nothing is recorded by the engine yet"))]
+mod disk;
 mod encoder;
 mod event;
 mod fanout;

@@ -1,6 +1,8 @@
 //! The few calls on sockets that the standard library lacks.
 
 use std::io::{self, IoSlice};
+#[cfg(any(feature = "hls", feature = "dvr"))]
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -59,4 +61,23 @@ pub(super) fn acknowledge(socket: &TcpStream) {
 /// tried again later. Otherwise the failure is of that one connection.
 pub(super) fn is_exhausted(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}
+
+/// Calls `make` with all signals blocked on this thread. A thread that is made there blocks them for good:
+/// the host's handlers never run on it.
+#[cfg(any(feature = "hls", feature = "dvr"))]
+#[allow(unsafe_code)]
+pub(super) fn without_signals<T>(make: impl FnOnce() -> T) -> T {
+    let (mut all, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+    // SAFETY: each pointer leads to a set of this function's own; `all` is filled before it is read.
+    let blocked = unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) == 0
+    };
+    let made = make();
+    if blocked {
+        // SAFETY: the call that succeeded has written `before`; nothing is written back.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
+    }
+    made
 }

@@ -83,3 +83,29 @@ pub const HLS_SEGMENTS: usize = 4096;
 pub const HLS_PLAYLIST_BYTES: usize = 1024 * 1024;
 /// What an HLS writer has to give out and nobody has taken.
 pub const HLS_OUTPUTS: usize = 16 * 1024;
+/// Bytes of a recording that may wait for the disk, beside what is recorded beforehand.
+pub const DVR_QUEUE_BYTES: usize = 4 * 1024 * 1024;
+/// Things to do that a recorder holds before it drops frames.
+pub const DVR_OUTPUTS: usize = 1024;
+/// Bytes of small writes that are gathered into one, so that flash is not worn by them.
+pub const DVR_GATHER_BYTES: usize = 64 * 1024;
+/// Bytes of frames in one fragment of a recording; with them it ends before its time.
+pub const DVR_FRAGMENT_BYTES: usize = 2 * 1024 * 1024;
+/// Frames in one fragment of a recording.
+pub const DVR_FRAGMENT_FRAMES: usize = 4096;
+/// Keyframes in an FLV recording's index; of more, every second, fourth, … is noted. An even number.
+pub const DVR_INDEX_KEYFRAMES: usize = 1024;
+/// Length of a recording beyond which the next keyframe begins another file, in bytes.
+pub const DVR_FILE_BYTES_SOFT: u64 = 0xE000_0000;
+/// Length of a recording beyond which any frame begins another file, in bytes: FAT takes no longer files
+/// than 4 GiB, and this leaves room for the longest fragment.
+pub const DVR_FILE_BYTES: u64 = 0xFE00_0000;
+
+/// Jobs for the disk that are not done, or whose answer is not fetched.
+pub const DISK_JOBS: usize = 1024;
+/// Bytes that wait for the disk: some seconds of several streams.
+pub const DISK_BYTES: usize = 16 * 1024 * 1024;
+/// How deep folders are looked into for files to remove.
+pub const DISK_PRUNE_DEPTH: usize = 8;
+/// Files that are looked at for their age at once.
+pub const DISK_PRUNE_FILES: usize = 64 * 1024;
