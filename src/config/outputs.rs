@@ -76,6 +76,8 @@ pub struct Hls {
     pub nb_notify: usize,
     /// Whether players are known by a session in the playlist's URL.
     pub ctx: bool,
+    /// Whether segments' URLs have that session too.
+    pub ts_ctx: bool,
     /// Whether decoding times are taken as they came.
     pub dts_directly: bool,
     /// Whether segments are fragmented MP4.
@@ -244,6 +246,7 @@ impl Hls {
             ts_floor: block.switch("hls_ts_floor")?,
             nb_notify: block.number("hls_nb_notify")?,
             ctx: block.switch("hls_ctx")?,
+            ts_ctx: block.switch("hls_ts_ctx")?,
             dts_directly: block.switch("hls_dts_directly")?,
             fmp4: low_latency || block.switch("hls_use_fmp4")?,
             fmp4_file: block.text("hls_fmp4_file")?,

@@ -37,6 +37,8 @@ impl Engine {
             Wish::Play(request) => (Action::Play, &request.name),
             #[cfg(feature = "http")]
             Wish::Watch(watch) => (Action::Play, &watch.name),
+            #[cfg(all(feature = "http", feature = "hls"))]
+            Wish::Hls(open) => (Action::Play, &open.name),
         };
         let Some(vhost) = self.settings.vhost(&name.vhost) else {
             let why = format!("vhost {} is not served", name.vhost);
@@ -68,6 +70,8 @@ impl Engine {
             Wish::Play(request) => self.grant_play(now, id, &request),
             #[cfg(feature = "http")]
             Wish::Watch(watch) => self.grant_watch(now, id, &watch),
+            #[cfg(all(feature = "http", feature = "hls"))]
+            Wish::Hls(open) => self.grant_hls(now, id, &open),
         }
     }
 

@@ -14,6 +14,10 @@ use crate::time::Time;
 impl Engine {
     /// Closes a client's connection.
     pub fn kick(&mut self, id: u32) -> Result<()> {
+        #[cfg(all(feature = "hls", feature = "http"))]
+        if self.kick_hls(id) {
+            return Ok(());
+        }
         if self.conns.find(id).is_none_or(|conn| conn.dead) {
             return Err(Error::new(Code::NotFound, format!("no client {id}")));
         }
@@ -227,6 +231,7 @@ impl Engine {
         let (_, stream) = conn.publishes.swap_remove(at);
         let Some(name) = self.hub.stream(stream).map(|s| s.name().clone()) else { return };
         if self.hub.unpublish(now, stream, Source::Client(id, message_stream)) {
+            self.end_taps(now, stream);
             info!(id = id; "stopped publishing {name}");
             self.mark_dirty(stream);
             let event = Event::Unpublished(self.subject(id, stream, &name, ""));

@@ -83,6 +83,8 @@ pub(super) enum Wish {
     Play(Box<StreamRequest>),
     #[cfg(feature = "http")]
     Watch(Box<super::web::live::Watch>),
+    #[cfg(all(feature = "http", feature = "hls"))]
+    Hls(Box<super::web::hls::Open>),
 }
 
 /// What a connection plays.

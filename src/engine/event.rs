@@ -22,6 +22,40 @@ pub enum Event {
     Stop(Subject),
     /// A client waits for the host's word, by [`super::Engine::reply`].
     Admission(Admission),
+    /// A writer of the host's ([`super::Engine::hls_open`]) has made a file.
+    #[cfg(feature = "hls")]
+    HlsFile {
+        /// The writer.
+        hls: u32,
+        /// What it is.
+        kind: super::HlsFile,
+        /// Its name.
+        name: String,
+        /// All of it.
+        bytes: bytes::Bytes,
+        /// How long it plays, in µs; 0 for what isn't a segment.
+        duration_us: i64,
+    },
+    /// A file of such a writer's is needed no longer.
+    #[cfg(feature = "hls")]
+    HlsGone {
+        /// The writer.
+        hls: u32,
+        /// Its name.
+        name: String,
+    },
+    /// Something became of a recording's file.
+    #[cfg(feature = "dvr")]
+    Recording {
+        /// The recorder.
+        recorder: u32,
+        /// The stream.
+        name: Name,
+        /// The file; empty where none is concerned.
+        path: String,
+        /// What became of it.
+        news: super::DvrNews,
+    },
     /// An encoder's stream has ended: the encoder has, or another publisher took its place.
     EncoderEnded {
         /// The encoder.

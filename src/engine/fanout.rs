@@ -13,6 +13,7 @@ impl Engine {
     /// Sends what is due of every stream that has gathered frames.
     pub(super) fn send_dirty(&mut self, now: Time) {
         for id in std::mem::take(&mut self.dirty) {
+            self.run_taps(now, id);
             let Some(stream) = self.hub.stream_mut(id) else { continue };
             match stream.due() {
                 Some(due) if due <= now => self.fan_out(now, id),

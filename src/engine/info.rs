@@ -3,6 +3,8 @@
 use super::Engine;
 use super::conn::Conn;
 use super::event::{ClientInfo, Doing, Stats, StreamInfo};
+#[cfg(all(feature = "hls", feature = "http"))]
+use super::web::hls::HlsPlayer;
 use crate::hub::{Name, Source, Stream};
 
 impl Engine {
@@ -47,17 +49,52 @@ impl Engine {
 
     /// All clients that have connected.
     pub fn clients(&self) -> Vec<ClientInfo> {
-        self.connected().map(|(id, conn)| self.client_info(id, conn)).collect()
+        let connected = self.connected().map(|(id, conn)| self.client_info(id, conn));
+        #[cfg(all(feature = "hls", feature = "http"))]
+        let connected =
+            connected.chain(self.hls_clients().map(|(id, player)| self.hls_client_info(id, player)));
+        connected.collect()
     }
 
     /// The ids of all clients that have connected.
     pub fn client_ids(&self) -> Vec<u32> {
-        self.connected().map(|(id, _)| id).collect()
+        let connected = self.connected().map(|(id, _)| id);
+        #[cfg(all(feature = "hls", feature = "http"))]
+        let connected = connected.chain(self.hls_clients().map(|(id, _)| id));
+        connected.collect()
     }
 
     /// One client.
     pub fn client(&self, id: u32) -> Option<ClientInfo> {
-        self.conns.find(id).filter(|conn| conn.is_client()).map(|conn| self.client_info(id, conn))
+        let found = self.conns.find(id).filter(|conn| conn.is_client());
+        let found = found.map(|conn| self.client_info(id, conn));
+        #[cfg(all(feature = "hls", feature = "http"))]
+        let found = found.or_else(|| {
+            self.hls_clients()
+                .find(|(hls, _)| *hls == id)
+                .map(|(id, player)| self.hls_client_info(id, player))
+        });
+        found
+    }
+
+    #[cfg(all(feature = "hls", feature = "http"))]
+    fn hls_clients(&self) -> impl Iterator<Item = (u32, &HlsPlayer)> {
+        self.hls_players.iter().filter(|(_, player)| !player.is_kicked())
+    }
+
+    #[cfg(all(feature = "hls", feature = "http"))]
+    fn hls_client_info(&self, id: u32, player: &HlsPlayer) -> ClientInfo {
+        ClientInfo {
+            id,
+            address: player.address,
+            doing: Doing::Playing,
+            stream: self.hub.find(&player.name).unwrap_or(0),
+            name: player.name.clone(),
+            received: 0,
+            sent: player.sent,
+            skips: 0,
+            alive_us: u64::try_from(self.now().since(player.began).as_micros()).unwrap_or(u64::MAX),
+        }
     }
 
     fn connected(&self) -> impl Iterator<Item = (u32, &Conn)> {
@@ -74,7 +111,7 @@ impl Engine {
             name: stream.name().clone(),
             published: stream.publisher().is_some(),
             publisher: if let Some(Source::Client(client, _)) = stream.publisher() { client } else { 0 },
-            players: stream.players().len() as u32,
+            players: stream.players().len() as u32 + self.hls_viewers(stream.name()),
             video: stream.video().cloned(),
             audio: stream.audio().cloned(),
             video_frames: totals.video_frames,
@@ -84,6 +121,14 @@ impl Engine {
             held: held(stream),
             live_us: live,
         }
+    }
+
+    /// Players of HLS, as far as they are known.
+    fn hls_viewers(&self, _name: &Name) -> u32 {
+        #[cfg(all(feature = "hls", feature = "http"))]
+        return self.hls_clients().filter(|(_, player)| player.name == *_name).count() as u32;
+        #[cfg(not(all(feature = "hls", feature = "http")))]
+        0
     }
 
     fn client_info(&self, id: u32, conn: &Conn) -> ClientInfo {

@@ -44,6 +44,7 @@ impl Engine {
             self.replaced(published.stream, replaced, 0);
         }
         info!("an encoder publishes {name}");
+        self.begin_taps(now, published.stream);
         let event = Event::Published(self.subject(0, published.stream, &name, ""));
         self.tell(event);
         // What it had written before.
@@ -212,6 +213,7 @@ impl Engine {
         if let Some(ingest) = self.ingests.find_mut(id) {
             ingest.stream = Some(published.stream);
         }
+        self.begin_taps(now, published.stream);
         info!("ingest {} plays {} as {name}", settings.name, settings.url);
         let event = Event::Published(self.subject(0, published.stream, &name, ""));
         self.tell(event);
@@ -227,7 +229,9 @@ impl Engine {
     /// One of our own publishers has ended.
     fn finish_local(&mut self, stream: u32, source: Source) {
         let Some(name) = self.hub.stream(stream).map(|s| s.name().clone()) else { return };
-        if self.hub.unpublish(self.now(), stream, source) {
+        let now = self.now();
+        if self.hub.unpublish(now, stream, source) {
+            self.end_taps(now, stream);
             info!("{name} is published no longer");
             self.mark_dirty(stream);
             let event = Event::Unpublished(self.subject(0, stream, &name, ""));

@@ -10,25 +10,31 @@ mod admission;
 mod clients;
 mod conn;
 #[cfg(any(feature = "hls", feature = "dvr"))]
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "nothing is recorded by the engine yet"))]
 mod disk;
+#[cfg(feature = "dvr")]
+mod dvr;
 mod encoder;
 mod event;
 mod fanout;
 mod format;
+#[cfg(feature = "hls")]
+mod hls;
 mod info;
 mod ingest;
+#[cfg(any(feature = "hls", feature = "dvr"))]
+mod jobs;
 mod local;
 mod remote;
 mod rtmp;
 mod session;
 mod sys;
+mod taps;
 mod timers;
 #[cfg(feature = "http")]
 mod web;
 
-use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
@@ -49,11 +55,16 @@ use accept::Listener;
 use conn::{Conn, Frames};
 use encoder::Encoder;
 use ingest::Ingest;
+use taps::Taps;
 use timers::{Alarm, Timers};
 
 pub use accept::Role;
+#[cfg(feature = "dvr")]
+pub use dvr::{DvrNews, DvrOptions};
 pub use encoder::FrameSource;
 pub use event::{Action, Admission, ClientInfo, Doing, Event, Stats, StreamInfo, Subject};
+#[cfg(feature = "hls")]
+pub use hls::{HlsFile, HlsOptions};
 pub use remote::{CALLS_MAX, Call, Remote};
 
 /// Socket events taken in one turn.
@@ -90,6 +101,19 @@ pub struct Engine {
     encoders: Table<Encoder>,
     ingests: Table<Ingest>,
     tickets: Table<u32>,
+    taps: HashMap<u32, Taps>,
+    #[cfg(feature = "hls")]
+    segments: Table<hls::Segments>,
+    /// Their ids are clients' ids too.
+    #[cfg(all(feature = "hls", feature = "http"))]
+    hls_players: Table<web::hls::HlsPlayer>,
+    #[cfg(feature = "dvr")]
+    recordings: Table<dvr::Recording>,
+    #[cfg(any(feature = "hls", feature = "dvr"))]
+    jobs: Table<jobs::Purpose>,
+    /// There from the first job on.
+    #[cfg(any(feature = "hls", feature = "dvr"))]
+    disk: Option<disk::Disk>,
     timers: Timers,
     /// Connections with something to do that no socket event will announce.
     ready: Vec<u32>,
@@ -146,6 +170,17 @@ impl Engine {
             encoders: Table::default(),
             ingests: Table::default(),
             tickets: Table::default(),
+            taps: HashMap::new(),
+            #[cfg(feature = "hls")]
+            segments: Table::default(),
+            #[cfg(all(feature = "hls", feature = "http"))]
+            hls_players: Table::apart(),
+            #[cfg(feature = "dvr")]
+            recordings: Table::default(),
+            #[cfg(any(feature = "hls", feature = "dvr"))]
+            jobs: Table::default(),
+            #[cfg(any(feature = "hls", feature = "dvr"))]
+            disk: None,
             timers: Timers::default(),
             ready: Vec::new(),
             dirty: Vec::new(),
@@ -208,6 +243,7 @@ impl Engine {
         for stream in self.hub.ids() {
             self.watch_idle(stream);
         }
+        self.configure_taps(self.now());
         self.configure_ingests();
         Ok(())
     }
@@ -232,7 +268,11 @@ impl Engine {
         let now = self.now();
         for event in &events {
             match event.token() {
-                WAKER => self.drain_encoders(now),
+                WAKER => {
+                    self.drain_encoders(now);
+                    #[cfg(any(feature = "hls", feature = "dvr"))]
+                    self.drain_disk(now);
+                }
                 Token(n) if n < FIRST_LISTENER + self.listeners.len() => self.accept(now, n - FIRST_LISTENER),
                 Token(n) => {
                     let id = n as u32;
@@ -261,6 +301,12 @@ impl Engine {
                 Alarm::Listener(index) => self.accept(now, index),
                 Alarm::Stream(id) => self.on_stream_alarm(now, id),
                 Alarm::Ingest(id) => self.run_ingest(now, id),
+                #[cfg(feature = "hls")]
+                Alarm::Hls(id) => self.on_hls_alarm(now, id),
+                #[cfg(all(feature = "hls", feature = "http"))]
+                Alarm::HlsPlayer(id) => self.on_hls_player_alarm(now, id),
+                #[cfg(feature = "dvr")]
+                Alarm::Dvr(id) => self.on_dvr_alarm(now, id),
                 Alarm::Conn(id) => self.on_conn_alarm(now, at, id),
             }
         }

@@ -99,6 +99,7 @@ impl Engine {
         session.accept_publish(now, options);
         info!(id = id; "publishes {name}");
         self.watch_idle(published.stream);
+        self.begin_taps(now, published.stream);
         let event = Event::Published(self.subject(id, published.stream, &name, &request.name.param));
         self.tell(event);
     }

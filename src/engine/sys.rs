@@ -5,9 +5,14 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::time::Duration;
+#[cfg(any(feature = "hls", feature = "dvr"))]
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use mio::net::{TcpListener, TcpStream};
 use socket2::{SockRef, TcpKeepalive};
+
+#[cfg(any(feature = "hls", feature = "dvr"))]
+use crate::template::Calendar;
 
 /// A peer that has vanished is noticed after about this long without traffic.
 const KEEPALIVE: Duration = Duration::from_secs(60);
@@ -80,4 +85,33 @@ pub(super) fn without_signals<T>(make: impl FnOnce() -> T) -> T {
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
     }
     made
+}
+
+/// The wall clock, taken apart in the machine's time zone, or in UTC.
+#[cfg(any(feature = "hls", feature = "dvr"))]
+#[allow(unsafe_code)]
+pub(super) fn calendar(utc: bool) -> Calendar {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = libc::time_t::try_from(since.as_secs()).unwrap_or(0);
+    let mut parts = MaybeUninit::<libc::tm>::zeroed();
+    // SAFETY: both functions read the first and fill the second, which are this function's own; all zeroes
+    // are a valid value of it, should they fail. They don't change the environment, nor read it twice.
+    let parts = unsafe {
+        if utc {
+            libc::gmtime_r(&seconds, parts.as_mut_ptr());
+        } else {
+            libc::localtime_r(&seconds, parts.as_mut_ptr());
+        }
+        parts.assume_init()
+    };
+    let small = |n: libc::c_int| u8::try_from(n).unwrap_or(0);
+    Calendar {
+        unix_ms: i64::try_from(since.as_millis()).unwrap_or(0),
+        year: parts.tm_year.saturating_add(1900),
+        month: small(parts.tm_mon.saturating_add(1)),
+        day: small(parts.tm_mday),
+        hour: small(parts.tm_hour),
+        minute: small(parts.tm_min),
+        second: small(parts.tm_sec),
+    }
 }

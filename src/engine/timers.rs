@@ -14,6 +14,15 @@ pub(super) enum Alarm {
     Stream(u32),
     /// A virtual live has its next frame, or tries again.
     Ingest(u32),
+    /// An HLS writer's stream has not come back, or requests have waited for too long.
+    #[cfg(feature = "hls")]
+    Hls(u32),
+    /// A player of HLS may be gone.
+    #[cfg(all(feature = "hls", feature = "http"))]
+    HlsPlayer(u32),
+    /// A recording has something to write, or to end.
+    #[cfg(feature = "dvr")]
+    Dvr(u32),
     /// A connection's limit.
     Conn(u32),
 }

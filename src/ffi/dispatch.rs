@@ -55,6 +55,10 @@ fn deliver(handle: &camrill_engine_t, event: Event) -> Result<()> {
         Event::Unpublished(subject) => (CAMRILL_EVENT_UNPUBLISHED, subject, String::new()),
         Event::Play(subject) => (CAMRILL_EVENT_PLAY, subject, String::new()),
         Event::Stop(subject) => (CAMRILL_EVENT_STOP, subject, String::new()),
+        #[cfg(feature = "hls")]
+        Event::HlsFile { .. } | Event::HlsGone { .. } => return Ok(()),
+        #[cfg(feature = "dvr")]
+        Event::Recording { .. } => return Ok(()),
         Event::Admission(admission) => return ask(handle, &admission),
         Event::NeedKeyframe { encoder } => {
             let publisher =

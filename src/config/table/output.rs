@@ -19,7 +19,7 @@ pub(super) static ROWS: &[Directive] = &[
     row("vhost/http_remux/has_video", Switch, "on", "Declare video in the FLV header.").built_if(cfg!(feature = "http")),
     row("vhost/http_remux/guess_has_av", Switch, "on", "Declare what the stream has.").built_if(cfg!(feature = "http")),
     row("vhost/http_remux/mount", Texts, "[vhost]/[app]/[stream]", "URLs of a stream, host and path. The suffix chooses the format: .flv, .ts, .aac, .mp3 or .mp4; without one each of them is served.").built_if(cfg!(feature = "http")),
-    row("vhost/http_remux/hstrs", Switch, "on", "Whether one who comes before the publisher waits; else the answer is 404.").built_if(cfg!(feature = "http")),
+    row("vhost/http_remux/hstrs", Switch, "on", "Whether one who comes before the publisher waits; else, and for .ts and .mp4 where HLS is on, the answer is 404.").built_if(cfg!(feature = "http")),
 
     block("vhost/dash", "MPEG-DASH."),
     row("vhost/dash/enabled", Switch, "off", "Whether it is made."),
@@ -51,7 +51,7 @@ pub(super) static ROWS: &[Directive] = &[
     row("vhost/hls/hls_ts_floor", Switch, "off", "Align segments to the clock.").built_if(cfg!(feature = "hls")),
     row("vhost/hls/hls_nb_notify", count("bytes"), "64", "Most bytes read from an on_hls_notify answer.").built_if(cfg!(feature = "hls")),
     row("vhost/hls/hls_ctx", Switch, "on", "Know players by a session in the playlist's URL.").built_if(cfg!(feature = "hls")),
-    row("vhost/hls/hls_ts_ctx", Switch, "on", "Know players by a session in the segments' URLs."),
+    row("vhost/hls/hls_ts_ctx", Switch, "on", "Know players by a session in the segments' URLs too; turn it off where a cache stands before.").built_if(cfg!(feature = "hls")),
     row("vhost/hls/hls_keys", Switch, "off", "Encrypt segments (AES-128).").built_if(cfg!(feature = "hls")),
     row("vhost/hls/hls_fragments_per_key", count("segments"), "5", "Segments for which one key is used.").built_if(cfg!(feature = "hls")),
     row("vhost/hls/hls_key_file", Text, "[app]/[stream]-[seq].key", "Name of a key's file.").built_if(cfg!(feature = "hls")),
@@ -89,8 +89,8 @@ pub(super) static ROWS: &[Directive] = &[
     row("vhost/dvr/dvr_fragment", Kind::Float { min: 0.1, max: 60.0, unit: "s" }, "1", "Length of an MP4 file's fragments, in s: what a power cut may cost.").built_if(cfg!(feature = "dvr")).ours(),
     row("vhost/dvr/dvr_faststart", Switch, "off", "Rewrite an MP4 file as a plain one when it is finished.").built_if(cfg!(feature = "dvr")).ours(),
     row("vhost/dvr/dvr_index", Switch, "on", "Give an FLV file its keyframes' places when it is finished, for ?start= and for seeking.").built_if(cfg!(feature = "dvr")).ours(),
-    row("vhost/dvr/dvr_max_age", amount("s"), "0", "Files of the stream that are older are removed, in s; 0 for never.").built_if(cfg!(feature = "dvr")).ours(),
-    row("vhost/dvr/dvr_max_bytes", Kind::Int { min: 0, max: i64::MAX, unit: "bytes" }, "0", "The oldest files of the stream are removed when all have more bytes; 0 for never.").built_if(cfg!(feature = "dvr")).ours(),
+    row("vhost/dvr/dvr_max_age", amount("s"), "0", "Recordings beneath the path's fixed folder that are older are removed, in s; 0 for never.").built_if(cfg!(feature = "dvr")).ours(),
+    row("vhost/dvr/dvr_max_bytes", Kind::Int { min: 0, max: i64::MAX, unit: "bytes" }, "0", "The oldest recordings beneath the path's fixed folder are removed when all have more bytes; 0 for never.").built_if(cfg!(feature = "dvr")).ours(),
     row("vhost/dvr/dvr_timeshift", Switch, "off", "Serve recorded MP4 files as an HLS playlist: [app]/[stream].m3u8?start= and &end=, in s since 1970.").built_if(cfg!(feature = "dvr")).ours(),
     row("vhost/dvr/time_jitter", TIME_JITTER, "full", "Put time stamps right, as in play.").built_if(cfg!(feature = "dvr")),
 ];

@@ -16,8 +16,8 @@ const SLICE: u64 = 256 * 1024;
 /// Boxes looked at in one slice.
 const BOXES: u32 = 64;
 
-/// What the task answers.
-pub(in super::super) type Rewritten = Result<(), DiskError>;
+/// What the task answers: the new file's length, in bytes.
+pub(in super::super) type Rewritten = Result<u64, DiskError>;
 
 /// A task that rewrites the file at `path`, in slices, beside it and then in its place. The file stays as
 /// it is until then, and if it fails or is given up. It answers [`Rewritten`].
@@ -25,7 +25,10 @@ pub(in super::super) fn task(path: PathBuf) -> Task {
     let mut stage = Stage::Begin;
     Box::new(move || {
         let done: Rewritten = match std::mem::replace(&mut stage, Stage::Done).step(&path) {
-            Ok(Stage::Done) => Ok(()),
+            Ok(Stage::Done) => match fs::metadata(&path) {
+                Ok(data) => Ok(data.len()),
+                Err(error) => Err(DiskError { doing: "looking at", path: path.clone(), error }),
+            },
             Ok(next) => {
                 stage = next;
                 return None;

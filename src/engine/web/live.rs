@@ -87,6 +87,11 @@ impl Container {
         matches!(self, Self::Flv | Self::Mp4)
     }
 
+    /// Whether segments of HLS may be of this kind.
+    pub(super) fn is_of_segments(self) -> bool {
+        matches!(self, Self::Ts | Self::Mp4)
+    }
+
     fn has_video(self) -> bool {
         !matches!(self, Self::Aac | Self::Mp3)
     }

@@ -1,10 +1,12 @@
 //! Answering HTTP: what a path means at which port, and the answers' bodies.
 //!
 //! A request is looked at by those who may know its path, in this order: the API (where the port is the
-//! API's), the host's own handlers, live streams, HLS, files, the page. Whoever knows it answers, now or
+//! API's), the host's own handlers, HLS, live streams, files, the page. Whoever knows it answers, now or
 //! later; if nobody does it is 404.
 
 mod files;
+#[cfg(feature = "hls")]
+pub(in crate::engine) mod hls;
 pub(in crate::engine) mod live;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -44,6 +46,9 @@ pub(super) enum Source {
     File(FileBody),
     /// A live stream, without end.
     Live,
+    /// What it is to be answered with isn't there yet.
+    #[cfg(feature = "hls")]
+    Waiting,
 }
 
 impl Web {
@@ -82,9 +87,14 @@ impl Web {
         matches!(self.source, Source::File(_))
     }
 
-    /// Whether the answer may be without end, so that a client who says no more is gone.
+    /// Whether the answer may be without end, or is waited for, so that a client who says no more is gone.
     pub(super) fn is_endless(&self) -> bool {
-        matches!(self.source, Source::Live)
+        match self.source {
+            Source::Live => true,
+            #[cfg(feature = "hls")]
+            Source::Waiting => true,
+            Source::None | Source::File(_) => false,
+        }
     }
 }
 
@@ -99,7 +109,12 @@ impl Engine {
             return;
         }
         let server = matches!(role, Role::Http { server: true, .. });
-        let found = server && (self.watch(now, id, request) || self.file(now, id, request));
+        let found = false;
+        // Before live streams: a segment may be named like one.
+        #[cfg(feature = "hls")]
+        let found = found || (server && self.hls(now, id, request));
+        let found = found || (server && self.watch(now, id, request));
+        let found = found || (server && self.file(now, id, request));
         if !found {
             self.answer_text(id, 404, "there is nothing at this path");
         }
@@ -152,7 +167,8 @@ impl Engine {
             return true;
         }
         let live = Live::new(container, accept.is_some(), remux);
-        let hstrs = remux.hstrs;
+        // What ends in .ts or .mp4 may be a segment that is gone, which nobody should wait for.
+        let hstrs = remux.hstrs && (vhost.hls.is_none() || !container.is_of_segments());
         let name = StreamName { vhost: asked, app, stream, param: request.query.clone() };
         let published = self.hub.find(&hub_name(&vhost.name, &name)).and_then(|sid| self.hub.stream(sid));
         match published.filter(|stream| stream.publisher().is_some()) {

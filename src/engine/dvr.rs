@@ -1,0 +1,454 @@
+//! Recordings of streams: a recorder each, and what it says done by the disk's thread.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use log::{info, warn};
+use smallvec::SmallVec;
+
+use super::disk::{FileId, How, Job, Outcome, Quota, append, faststart};
+use super::jobs::Purpose;
+use super::timers::Alarm;
+use super::{Engine, Event, sys};
+use crate::config::{Dvr as Settings, DvrPlan, TimeJitter, Vhost};
+use crate::dvr::{Cut, Options, Output, Plan, Recorder};
+use crate::error::{Code, Error, Result};
+use crate::hub::{Name, Stream};
+use crate::media::{Correction, Headers};
+use crate::time::Time;
+
+/// Recorders at most.
+const RECORDERS_MAX: usize = 4096;
+/// What files of recordings end in.
+const SUFFIXES: &[&str] = &[".flv", ".mp4"];
+
+/// The recording of one stream.
+#[derive(Debug)]
+pub(super) struct Recording {
+    name: Name,
+    pub(super) recorder: Recorder,
+    settings: Arc<Settings>,
+    owner: Owner,
+    live: bool,
+    /// Files that the disk has not said the last word of.
+    files: HashMap<u32, Kept>,
+    /// What the disk's queue had no room for.
+    pending: Option<Job>,
+    armed: Option<Time>,
+}
+
+/// What is known of a file that is being written, or rewritten.
+#[derive(Debug, Default)]
+struct Kept {
+    path: PathBuf,
+    duration_us: i64,
+    bytes: u64,
+    faststart: bool,
+}
+
+/// Whose a recorder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// The vhost's `dvr` has it record.
+    Vhost,
+    /// The host has; the stream's frames, or its own.
+    Host { fed: bool },
+}
+
+/// What the host wants of a recorder of its own.
+#[derive(Debug, Clone)]
+pub struct DvrOptions {
+    /// The stream that is recorded, whenever that is published; `None`: the host gives it frames.
+    pub stream: Option<Name>,
+    /// As in the configuration.
+    pub settings: Settings,
+}
+
+/// What became of a recording's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DvrNews {
+    /// It is being written.
+    Opened,
+    /// It is complete.
+    Closed {
+        /// How long it plays, in µs.
+        duration_us: i64,
+        /// Its length, in bytes.
+        bytes: u64,
+    },
+    /// It could not be written, or not to its end.
+    Failed(String),
+    /// So many frames were left out, since the disk was too slow.
+    Dropped(u32),
+}
+
+impl Engine {
+    /// Records a stream, or the host's frames. Answers the recorder's id.
+    pub fn dvr_open(&mut self, options: DvrOptions) -> Result<u32> {
+        let fed = options.stream.is_none();
+        let name = options.stream.unwrap_or_else(|| Name {
+            vhost: crate::config::table::DEFAULT_VHOST.into(),
+            app: "live".into(),
+            stream: "livestream".into(),
+        });
+        let id = self.add_recorder(&name, &Arc::new(options.settings), Owner::Host { fed })?;
+        let now = self.now();
+        if fed {
+            if let Some(recording) = self.recordings.find_mut(id) {
+                recording.live = true;
+                recording.recorder.begin(now, &Headers::default());
+            }
+        } else if let Some(stream) = self.hub.find(&name) {
+            self.begin_taps(now, stream);
+        }
+        Ok(id)
+    }
+
+    /// Gives a recorder that isn't of a stream its next frame.
+    pub fn dvr_write(&mut self, id: u32, frame: &crate::media::Frame) -> Result<()> {
+        let (now, when) = (self.now(), sys::calendar(self.settings.utc_time));
+        let recording = self.recordings.find_mut(id).ok_or_else(gone)?;
+        if recording.owner != (Owner::Host { fed: true }) {
+            return Err(Error::new(Code::State, "this recorder is of a stream"));
+        }
+        recording.recorder.write(now, &when, frame);
+        self.drain_dvr(id);
+        Ok(())
+    }
+
+    /// The recorder that a vhost's `dvr` keeps for a stream that is published.
+    pub fn dvr_find(&self, name: &Name) -> Option<u32> {
+        self.recordings.iter().find(|(_, r)| r.owner == Owner::Vhost && r.name == *name).map(|(id, _)| id)
+    }
+
+    /// Begins to write, with what was kept of what came before.
+    pub fn dvr_start(&mut self, id: u32) -> Result<()> {
+        let (now, when) = (self.now(), sys::calendar(self.settings.utc_time));
+        self.recordings.find_mut(id).ok_or_else(gone)?.recorder.start(now, &when);
+        self.drain_dvr(id);
+        Ok(())
+    }
+
+    /// Ends the file, and writes no more until it is started again.
+    pub fn dvr_stop(&mut self, id: u32) -> Result<()> {
+        self.recordings.find_mut(id).ok_or_else(gone)?.recorder.stop();
+        self.drain_dvr(id);
+        Ok(())
+    }
+
+    /// Ends the file and begins another: at the next keyframe, or at once, so that the file is complete as
+    /// soon as it can be.
+    pub fn dvr_cut(&mut self, id: u32, at_once: bool) -> Result<()> {
+        let cut = if at_once { Cut::AtOnce } else { Cut::AtKeyframe };
+        self.recordings.find_mut(id).ok_or_else(gone)?.recorder.cut(cut);
+        self.drain_dvr(id);
+        Ok(())
+    }
+
+    /// Ends a recorder of the host's. What it has recorded is still written.
+    pub fn dvr_close(&mut self, id: u32) -> Result<()> {
+        let now = self.now();
+        let recording = self.recordings.find_mut(id).ok_or_else(gone)?;
+        if recording.owner == Owner::Vhost {
+            return Err(Error::new(Code::State, "this recorder is the configuration's"));
+        }
+        recording.live = false;
+        recording.owner = Owner::Vhost;
+        recording.name.stream.clear();
+        recording.recorder.stop();
+        recording.recorder.end(now);
+        self.drain_dvr(id);
+        Ok(())
+    }
+
+    /// Begins to record a stream that begins: by the vhost's settings, and for the host.
+    pub(super) fn begin_dvr(
+        &mut self,
+        now: Time,
+        name: &Name,
+        vhost: &Vhost,
+        headers: &Headers,
+    ) -> SmallVec<[u32; 1]> {
+        let settings = vhost.dvr.as_ref().filter(|dvr| dvr.applies(&name.app, &name.stream));
+        // One of other settings ends by itself when its files are written.
+        let other = |r: &Recording| r.owner == Owner::Vhost && Some(&r.settings) != settings;
+        let others: Vec<u32> =
+            self.recordings.iter().filter(|(_, r)| r.name == *name && other(r)).map(|(id, _)| id).collect();
+        for id in others {
+            if let Some(recording) = self.recordings.find_mut(id) {
+                recording.name.stream.clear();
+                recording.recorder.stop();
+            }
+            self.drain_dvr(id);
+        }
+        if let Some(settings) = settings
+            && self.dvr_find(name).is_none()
+            && let Err(e) = self.add_recorder(name, settings, Owner::Vhost)
+        {
+            warn!("{name} is not recorded: {e}");
+        }
+        let reads = |r: &Recording| r.name == *name && r.owner != (Owner::Host { fed: true });
+        let ids: SmallVec<[u32; 1]> =
+            self.recordings.iter().filter(|(_, r)| reads(r)).map(|(id, _)| id).collect();
+        for id in &ids {
+            if let Some(recording) = self.recordings.find_mut(*id) {
+                recording.live = true;
+                recording.recorder.begin(now, headers);
+            }
+        }
+        ids
+    }
+
+    /// The stream has ended.
+    pub(super) fn end_dvr(&mut self, now: Time, id: u32) {
+        if let Some(recording) = self.recordings.find_mut(id) {
+            recording.live = false;
+            recording.recorder.end(now);
+        }
+        self.drain_dvr(id);
+    }
+
+    pub(super) fn on_dvr_alarm(&mut self, now: Time, id: u32) {
+        let Some(recording) = self.recordings.find_mut(id) else { return };
+        recording.armed = None;
+        recording.recorder.handle_timeout(now);
+        self.drain_dvr(id);
+    }
+
+    /// Whether a stream is read by just the recorders that it should be.
+    pub(super) fn dvr_is_as_set(&self, stream: &Stream, taps: &[u32]) -> bool {
+        let name = stream.name();
+        let settings = stream.settings().dvr.as_ref().filter(|dvr| dvr.applies(&name.app, &name.stream));
+        let of_vhost =
+            taps.iter().filter_map(|id| self.recordings.find(*id)).find(|r| r.owner == Owner::Vhost);
+        of_vhost.map(|recording| &recording.settings) == settings
+    }
+
+    /// Hands the disk what recorders still have for it, since it has room again.
+    pub(super) fn resume_dvr(&mut self) {
+        for id in self.recordings.ids() {
+            if self.recordings.find(id).is_some_and(|recording| recording.pending.is_some()) {
+                self.drain_dvr(id);
+            }
+        }
+    }
+
+    /// Takes out what a recorder has to be done.
+    pub(super) fn drain_dvr(&mut self, id: u32) {
+        while let Some(recording) = self.recordings.find_mut(id) {
+            let job = match recording.pending.take() {
+                Some(job) => job,
+                None => match recording.recorder.poll_output() {
+                    None => break,
+                    Some(output) => match self.job_of(id, output) {
+                        None => continue,
+                        Some(job) => job,
+                    },
+                },
+            };
+            if let Err(refused) = self.disk().submit(job) {
+                if let Some(e) = refused.error {
+                    warn!("recording: starting the disk's thread: {e}");
+                }
+                if let Some(recording) = self.recordings.find_mut(id) {
+                    recording.pending = Some(refused.job);
+                }
+                return;
+            }
+        }
+        let Some(recording) = self.recordings.find_mut(id) else { return };
+        if let Some(at) = recording.recorder.poll_timeout()
+            && recording.armed.is_none_or(|armed| at < armed)
+        {
+            recording.armed = Some(at);
+            self.timers.set(at, Alarm::Dvr(id));
+        }
+        let over = !recording.live && !recording.recorder.is_recording() && recording.files.is_empty();
+        if over && recording.owner == Owner::Vhost {
+            self.recordings.remove(id);
+        }
+    }
+
+    /// The disk's word on a recording's file.
+    pub(super) fn on_file_done(&mut self, now: Time, file: FileId, outcome: Outcome) {
+        let (id, number) = (file.owner, file.number);
+        let Some(recording) = self.recordings.find_mut(id) else { return };
+        match outcome {
+            Outcome::Opened { path, kept } => {
+                info!("recording {} to {}", recording.name, path.display());
+                recording.files.entry(number).or_default().path.clone_from(&path);
+                recording.recorder.opened(now, number, kept.bytes, kept.last_ms);
+                self.tell_dvr(id, &path, DvrNews::Opened);
+            }
+            Outcome::Closed { path, bytes } => {
+                let mut kept = recording.files.remove(&number).unwrap_or_default();
+                (kept.path, kept.bytes) = (path, bytes);
+                self.finish_file(file, kept);
+            }
+            Outcome::Failed(e) => {
+                warn!("recording {}: {e}", recording.name);
+                recording.files.remove(&number);
+                recording.recorder.failed(now, number);
+                self.tell_dvr(id, &e.path, DvrNews::Failed(e.to_string()));
+            }
+            _ => {}
+        }
+        self.drain_dvr(id);
+    }
+
+    /// A file is written: it is rewritten first, where that is asked for.
+    fn finish_file(&mut self, file: FileId, kept: Kept) {
+        if kept.faststart {
+            let path = kept.path.clone();
+            match self.submit(Purpose::Faststart(file), |id| Job::Run { id, task: faststart::task(path) }) {
+                Ok(()) => {
+                    if let Some(recording) = self.recordings.find_mut(file.owner) {
+                        recording.files.insert(file.number, kept);
+                    }
+                    return;
+                }
+                Err(e) => warn!("{} stays in fragments: {e}", kept.path.display()),
+            }
+        }
+        self.complete(file.owner, &kept.path, kept.duration_us, kept.bytes);
+    }
+
+    /// A file has been rewritten, or stays as it was.
+    pub(super) fn on_faststart(&mut self, file: FileId, outcome: Outcome) {
+        let Some(recording) = self.recordings.find_mut(file.owner) else { return };
+        let Some(kept) = recording.files.remove(&file.number) else { return };
+        let rewritten = match outcome {
+            Outcome::Ran(answer) => answer.downcast::<faststart::Rewritten>().ok(),
+            _ => None,
+        };
+        let bytes = match rewritten.as_deref() {
+            Some(Ok(bytes)) => *bytes,
+            Some(Err(e)) => {
+                warn!("{} stays in fragments: {e}", kept.path.display());
+                kept.bytes
+            }
+            None => kept.bytes,
+        };
+        self.complete(file.owner, &kept.path, kept.duration_us, bytes);
+        self.drain_dvr(file.owner);
+    }
+
+    fn complete(&mut self, id: u32, path: &Path, duration_us: i64, bytes: u64) {
+        info!("recorded {}: {} ms, {bytes} bytes", path.display(), duration_us / 1000);
+        self.tell_dvr(id, path, DvrNews::Closed { duration_us, bytes });
+        let Some(recording) = self.recordings.find(id) else { return };
+        let (max_age, max_bytes) = (recording.settings.max_age, recording.settings.max_bytes);
+        if max_age.is_zero() && max_bytes == 0 {
+            return;
+        }
+        let quota = Quota {
+            folder: folder(&recording.settings.path),
+            suffixes: SUFFIXES,
+            max_age: (!max_age.is_zero()).then_some(max_age),
+            max_bytes: (max_bytes > 0).then_some(max_bytes),
+        };
+        if let Err(e) = self.submit(Purpose::Room, |id| Job::Prune { id, quota }) {
+            warn!("making room for recordings: {e}");
+        }
+    }
+
+    /// The disk's job that a recorder asks for, if it is one.
+    fn job_of(&mut self, id: u32, output: Output) -> Option<Job> {
+        let file = |number| FileId { owner: id, number };
+        let recording = self.recordings.find_mut(id)?;
+        match output {
+            Output::Open { file: number, path, append } => {
+                let path = PathBuf::from(path);
+                recording.files.insert(number, Kept { path: path.clone(), ..Kept::default() });
+                let how = if append { How::Append(append::flv) } else { How::New };
+                Some(Job::Open { file: file(number), path, how })
+            }
+            Output::Write { file: number, bytes } => Some(Job::Write { file: file(number), bytes }),
+            Output::Patch { file: number, offset, bytes } => {
+                Some(Job::Patch { file: file(number), offset, bytes })
+            }
+            Output::Close { file: number, duration_us, faststart, .. } => {
+                if let Some(kept) = recording.files.get_mut(&number) {
+                    (kept.duration_us, kept.faststart) = (duration_us, faststart);
+                }
+                Some(Job::Close { file: file(number) })
+            }
+            Output::Dropped { frames } => {
+                warn!("recording {}: the disk is too slow, {frames} frames are left out", recording.name);
+                self.tell_dvr(id, Path::new(""), DvrNews::Dropped(frames));
+                None
+            }
+            Output::Refused(why) => {
+                warn!("recording {}: {why}", recording.name);
+                self.tell_dvr(id, Path::new(""), DvrNews::Failed(why.to_string()));
+                None
+            }
+        }
+    }
+
+    fn tell_dvr(&mut self, recorder: u32, path: &Path, news: DvrNews) {
+        let Some(recording) = self.recordings.find(recorder) else { return };
+        let (name, path) = (recording.name.clone(), path.to_string_lossy().into_owned());
+        self.tell(Event::Recording { recorder, name, path, news });
+    }
+
+    fn add_recorder(&mut self, name: &Name, settings: &Arc<Settings>, owner: Owner) -> Result<u32> {
+        if self.recordings.len() >= RECORDERS_MAX {
+            return Err(Error::new(Code::Limit, format!("more than {RECORDERS_MAX} recorders")));
+        }
+        let recorder = Recorder::new(options(name, settings));
+        let id = self.recordings.insert_with(|_| Recording {
+            name: name.clone(),
+            recorder,
+            settings: settings.clone(),
+            owner,
+            live: false,
+            files: HashMap::new(),
+            pending: None,
+            armed: None,
+        });
+        id.ok_or_else(|| Error::new(Code::Limit, "too many recorders"))
+    }
+}
+
+/// The folder that all of a path's files are in: what stands before its first variable.
+fn folder(path: &str) -> PathBuf {
+    let fixed = path.split('[').next().unwrap_or_default();
+    let (folder, _) = fixed.rsplit_once('/').unwrap_or((".", ""));
+    PathBuf::from(if folder.is_empty() { "/" } else { folder })
+}
+
+fn options(name: &Name, settings: &Settings) -> Options {
+    let us = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+    Options {
+        path: settings.path.clone(),
+        vhost: name.vhost.clone(),
+        app: name.app.clone(),
+        stream: name.stream.clone(),
+        plan: match settings.plan {
+            DvrPlan::Session => Plan::Session,
+            DvrPlan::Segment => Plan::Segment,
+            DvrPlan::Append => Plan::Append,
+        },
+        duration_us: us(settings.duration),
+        wait_keyframe: settings.wait_keyframe,
+        jitter: match settings.time_jitter {
+            TimeJitter::Full => Correction::FULL,
+            TimeJitter::Zero => Correction::Zero,
+            TimeJitter::Off => Correction::Off,
+        },
+        faststart: settings.faststart,
+        keyframe_index: settings.index,
+        on_demand: !settings.autostart,
+        preroll_us: us(settings.preroll),
+        preroll_bytes: settings.preroll_bytes,
+        fragment_us: us(settings.fragment),
+        keep_us: u64::try_from(settings.keep.as_micros()).unwrap_or(u64::MAX),
+    }
+}
+
+fn gone() -> Error {
+    Error::new(Code::NotFound, "the recorder has ended")
+}
