@@ -8,7 +8,7 @@ set -eu
 seconds=${1:-5}
 [ $# -eq 0 ] || shift
 cd "$(dirname "$0")"
-[ $# -gt 0 ] || set -- handshake chunk_reader amf0 flv_tag config session hub_ops mpegts
+[ $# -gt 0 ] || set -- handshake chunk_reader amf0 flv_tag config session hub_ops mpegts hls
 
 CXX=${CXX:-$(command -v g++ || command -v clang++ || true)}
 if [ -z "$CXX" ]; then
