@@ -164,6 +164,56 @@ def as_messages(messages):
     )
 
 
+# Frames for fragments: flags, size, and decoding time, composition offset and duration in ms.
+
+PICTURE, FRAME_KEY, LAST, FAR = 1, 2, 4, 8
+
+
+def frame(flags, size=9, dts=0, composition=0, duration=40):
+    return struct.pack("<BBhhh", flags, size, dts, composition, duration)
+
+
+PART = (frame(PICTURE | FRAME_KEY) + frame(0, 5, 3, 0, 23) + frame(PICTURE, 7, 40, 80)
+        + frame(LAST, 5, 26, 0, 23))
+
+# Boxes
+
+def box(name, *parts):
+    body = b"".join(parts)
+    return struct.pack(">I", len(body) + 8) + name.encode() + body
+
+
+def full(name, version, flags, *parts):
+    return box(name, struct.pack(">I", version << 24 | flags), *parts)
+
+
+def trak(number, handler, timescale):
+    return box("trak",
+               full("tkhd", 0, 3, u32(0, 0, number, 0, 0), bytes(52), u32(640 << 16, 360 << 16)),
+               box("mdia", full("mdhd", 0, 0, u32(0, 0, timescale, 0, 0x55C40000)),
+                   full("hdlr", 0, 0, bytes(4), handler, bytes(13)),
+                   box("minf", box("stbl", full("stsd", 0, 0, u32(1), box("avc1", bytes(8)))))))
+
+
+MOOV = box("moov", trak(1, b"vide", 90000), trak(2, b"soun", 44100),
+           box("mvex", full("trex", 0, 0, u32(1, 1, 3600, 5, 0x1010000)),
+               full("trex", 0, 0, u32(2, 1, 1024, 4, 0x2000000))))
+
+
+def moof(video, audio, size=0):
+    """The offsets depend on the size, so it is made twice."""
+    made = box("moof", full("mfhd", 0, 0, u32(1)),
+               box("traf", full("tfhd", 0, 0x20000, u32(1)), full("tfdt", 1, 0, u32(0, 90000)),
+                   full("trun", 1, 0x305, u32(1, size + 8, 0x2000000, 3600, video))),
+               box("traf", full("tfhd", 0, 0x20038, u32(2, 1024, audio, 0x2000000)),
+                   full("tfdt", 0, 0, u32(44100)), full("trun", 0, 0x801, u32(1, size + 8 + video, 0))))
+    return made if size else moof(video, audio, len(made))
+
+
+PRFT = full("prft", 1, 0, u32(1, 0xE8FE6C00, 0, 0, 90000))
+FRAGMENT = PRFT + moof(5, 4) + box("mdat", b"videoaudi")
+
+
 # Operations on the hub, as the crate `arbitrary` reads them.
 
 OPS = ["publish", "unpublish", "play", "stop", "write", "many", "jump", "flush", "pause", "receive",
@@ -293,6 +343,17 @@ vhost a.b {
     seed("session", "whole", b"\x80\0\0\0" + HANDSHAKE + chunks(PLAY[:4]))
     seed("session", "publish-messages", b"\x80\2\0\0" + as_messages(PUBLISH))
     seed("session", "play-messages", b"\0\2\0\3" + as_messages(PLAY))
+
+    seed("fmp4", "both", PART * 3)
+    seed("fmp4", "audio", frame(0, 5, 0, 0, 23) + frame(LAST, 5, 23, 0, 23) + frame(LAST, 5, 900, 0, 23))
+    seed("fmp4", "back-and-far", frame(PICTURE, 0, 80) + frame(PICTURE | FRAME_KEY, 1, -40, -80, -1)
+         + frame(PICTURE | FAR | LAST, 2, 32767, 32767, 32767) + frame(FAR | LAST, 3, -32768, 9, 9))
+
+    ftyp = box("ftyp", b"iso6\0\0\0\0iso6")
+    seed("mp4_scan", "fragments", ftyp + MOOV + FRAGMENT * 2 + box("styp", b"msdh\0\0\0\0") + FRAGMENT)
+    seed("mp4_scan", "cut", ftyp + MOOV + FRAGMENT + FRAGMENT[:-3])
+    seed("mp4_scan", "long-size", ftyp + MOOV + PRFT + moof(5, 4)[:-8] + bytes(8) + u32(1) + b"mdat" + u32(0, 16))
+    seed("mp4_scan", "to-the-end", ftyp + MOOV + moof(5, 4) + u32(0) + b"mdatvideoaudi")
 
     empty = limits() + limits()
     seed("hub_ops", "live", empty + LIVE + GOP + FLUSH)

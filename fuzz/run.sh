@@ -8,7 +8,7 @@ set -eu
 seconds=${1:-5}
 [ $# -eq 0 ] || shift
 cd "$(dirname "$0")"
-[ $# -gt 0 ] || set -- handshake chunk_reader amf0 flv_tag config session hub_ops mpegts hls
+[ $# -gt 0 ] || set -- handshake chunk_reader amf0 flv_tag config session hub_ops mpegts hls fmp4 mp4_scan
 
 CXX=${CXX:-$(command -v g++ || command -v clang++ || true)}
 if [ -z "$CXX" ]; then

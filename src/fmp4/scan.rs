@@ -17,6 +17,9 @@ use crate::wire::{Malformed, Reader, limits};
 /// It says which bytes it wants ([`Scanner::wanted`]), the caller reads them and hands them over
 /// ([`Scanner::handle_input`]), until it wants nothing more: headers of boxes, and of the boxes only those
 /// that are short. What is not whole at the end of the file, because writing it was cut off, is left out.
+///
+/// A file without fragments, such as [`Plain`](super::Plain) makes, is refused at its `moov`: nothing in it is
+/// to be finished or cut away.
 #[derive(Debug)]
 pub struct Scanner {
     /// Bytes of the file.
@@ -253,7 +256,7 @@ impl Scanner {
             b"moov" if self.init.is_none() => {
                 let (init, traits) = movie(body)?;
                 self.init = Some(traits);
-                self.end = end;
+                (self.begin, self.end) = (None, end);
                 Ok(Some(Found::Init(init)))
             }
             b"moof" => {
@@ -381,9 +384,9 @@ fn track(trak: &[u8]) -> Result<Option<(Trait, InitTrack)>, Malformed> {
     Ok(Some((known, InitTrack { timescale, width, height, descriptions })))
 }
 
-/// What `trex` says of the track, if it stands there.
+/// What `trex` says of the track, if it stands there. Without `mvex` the file is one without fragments.
 fn defaults(moov: &[u8], id: u32) -> Result<Defaults, Malformed> {
-    let Ok(mvex) = Boxes::new(moov).find(b"mvex") else { return Ok(Defaults::default()) };
+    let mvex = Boxes::new(moov).find(b"mvex")?;
     for child in Boxes::new(mvex) {
         let (name, body) = child?;
         let mut r = Reader::new(body);

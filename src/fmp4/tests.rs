@@ -381,6 +381,17 @@ fn a_file_cut_anywhere_keeps_its_whole_fragments() {
 }
 
 #[test]
+fn a_type_before_the_tracks_is_of_no_fragment() {
+    let (file, ends) = file(1);
+    let mut typed = BytesMut::new();
+    segment_type(&mut typed);
+    let before = typed.len() as u64;
+    typed.extend_from_slice(&file);
+    let (_, fragments, error, _) = scan(&typed);
+    assert_eq!((fragments[0].offset, error), (before + ends[0] as u64, None));
+}
+
+#[test]
 fn what_the_scanner_refuses() {
     let (file, ends) = file(1);
     let (_, _, error, _) = scan(&file[ends[0] + 32..]);
@@ -393,6 +404,11 @@ fn what_the_scanner_refuses() {
     long.extend(b"moov");
     long.resize(limits::MP4_BOX_BYTES + 1, 0);
     assert!(matches!(scan(&long).2, Some(Malformed::Limit { .. })));
+
+    // A file that is finished has nothing to cut away.
+    let (init, fragments, error, end) = scan(&plain(&file));
+    assert_eq!(error, Some(Malformed::Field { what: "missing box", value: u32::from_be_bytes(*b"mvex") }));
+    assert_eq!((init, fragments.len(), end), (None, 0, 0));
 
     // Samples of no bytes by the million, which trun may say in a few bytes.
     let mut bomb = file[..ends[0]].to_vec();
@@ -507,6 +523,22 @@ fn a_track_that_starts_late_and_a_gap_stay_where_they_are() {
 }
 
 #[test]
+fn composition_offsets_are_signed_where_one_is_negative() {
+    let tracks = both();
+    for (pts, version) in [(200_000, 0), (60_000, 1)] {
+        let frames =
+            [(picture(Role::Key, 0, 120_000, 1), 100_000), (picture(Role::Delta, 100_000, pts, 1), 0)];
+        let mut out = BytesMut::from(&tracks.init()[..]);
+        fragment(&tracks, 1, &samples(&frames), &mut out).unwrap();
+        let plain = plain(&out);
+        let at = plain.windows(4).position(|w| w == b"ctts").unwrap();
+        assert_eq!(plain[at + 4], version);
+        let offsets: Vec<_> = seen(&plain).iter().map(|s| s.3).collect();
+        assert_eq!(offsets, [10_800, (pts - 100_000) * 9 / 100]);
+    }
+}
+
+#[test]
 fn a_plain_file_beyond_four_gigabytes_has_long_offsets() {
     let (init, _, _, _) = scan(&both().init());
     let mut long = Plain::new(&init.unwrap());
@@ -547,20 +579,20 @@ fn a_plain_file_has_its_limits_and_needs_samples() {
     let init = init.unwrap();
     assert_eq!(Plain::new(&init).finish(), None);
     let sample = RunSample { size: 0, duration: 1, composition: 0, key: true };
-    let samples = vec![sample; limits::MP4_PLAIN_SAMPLES + 1];
-    let run = Run { kind: Kind::Audio, time: 0, offset: 0, samples };
-    let fragment = Fragment {
-        offset: 0,
-        len: 0,
-        start_us: 0,
-        duration_us: 0,
-        key: true,
-        wall_us: None,
-        runs: vec![run],
+    let of = |samples: usize, runs: usize| {
+        let run = Run { kind: Kind::Audio, time: 0, offset: 0, samples: vec![sample; samples] };
+        let (runs, wall_us) = (vec![run; runs], None);
+        Fragment { offset: 0, len: 0, start_us: 0, duration_us: 0, key: true, wall_us, runs }
     };
     let mut plain = Plain::new(&init);
-    assert!(matches!(plain.push(&fragment), Err(Malformed::Limit { .. })));
-    assert_eq!(plain.finish(), None);
+    plain.push(&of(limits::MP4_PLAIN_SAMPLES, 1)).unwrap();
+    assert!(matches!(plain.push(&of(1, 1)), Err(Malformed::Limit { what: "samples of an MP4 file", .. })));
+    let mut plain = Plain::new(&init);
+    plain.push(&of(1, limits::MP4_PLAIN_CHUNKS)).unwrap();
+    assert!(matches!(plain.push(&of(1, 1)), Err(Malformed::Limit { what: "chunks of an MP4 file", .. })));
+    let mut plain = Plain::new(&init);
+    assert!(plain.push(&of(limits::MP4_PLAIN_SAMPLES + 1, 1)).is_err());
+    assert_eq!(plain.finish(), None, "nothing of it was added");
 }
 
 /// Frames of both tracks in any order, with times and sizes of all sorts.

@@ -53,8 +53,8 @@ pub const CONFIG_DIRECTIVES: usize = 16 * 1024;
 
 /// Samples in one MP4 fragment, both tracks together: a minute at 60 pictures a second has about 6500.
 pub const MP4_FRAGMENT_SAMPLES: usize = 32 * 1024;
-/// Bytes of samples in one MP4 fragment: where they stand is told in 31 bits.
-pub const MP4_FRAGMENT_BYTES: usize = 1024 * 1024 * 1024;
+/// Bytes of samples in one MP4 fragment: ten seconds of 100 Mbit/s. Where they stand is told in 31 bits.
+pub const MP4_FRAGMENT_BYTES: usize = 128 * 1024 * 1024;
 /// The longest codec configuration put into an MP4 file, in bytes.
 pub const MP4_CONFIG_BYTES: usize = 64 * 1024;
 /// The longest box of an MP4 file that is read as a whole, in bytes: a fragment's tables are the longest.
