@@ -297,6 +297,28 @@ TS_AVC = (ts_frame(1, H264, HEADER, AVCC, 0) + TS_AAC + b"\0" + ts_picture(H264,
           + ts_frame(0, AAC, KEY, bytes(162)) + ts_picture(H264, KEY, SPS, PPS, b"\x65", ms=900))
 
 
+# Operations on an HLS writer, as the crate `arbitrary` reads them.
+
+HLS_OPS = ["begin", "end", "finish", "dispose", "header", "frame", "live", "ask"]
+
+
+def hls_op(name, layout="", *values):
+    variant = ((HLS_OPS.index(name) << 32) + (1 << 31)) // len(HLS_OPS)
+    return b"\1" + struct.pack("<I", variant) + struct.pack("<" + layout, *values)
+
+
+def hls_setup(fmp4=False, parts=False, keys=False, fragment=500, window=2000, part=200, kb=200):
+    flags = struct.pack("7?", fmp4, parts, keys, True, True, True, False)
+    return flags + struct.pack("<HHHBBB?", fragment, window, part, kb, 16, 34, False)
+
+
+HLS_LIVE = hls_op("live", "BBH?", 100, 15, 40, True)
+HLS_HEADERS = hls_op("header", "??", False, False) + hls_op("header", "??", True, False)
+HLS_SESSION = (hls_op("begin") + HLS_HEADERS + HLS_LIVE * 2 + hls_op("end") + hls_op("begin") + HLS_HEADERS
+               + HLS_LIVE + hls_op("header", "??", False, True) + HLS_LIVE + hls_op("header", "??", True, True)
+               + HLS_LIVE + hls_op("live", "BBH?", 50, 255, 300, False) + hls_op("finish") + hls_op("dispose"))
+
+
 def main():
     seed("handshake", "simple", b"\0" + HANDSHAKE)
     seed("handshake", "cut", b"\x80" + HANDSHAKE + b"more")
@@ -422,6 +444,12 @@ vhost a.b {
         seed("dvr", name + "-codecs", recording(flags) + gops + dvr("write", "BBBh", 1, 2, 0, 20)
              + dvr("write", "BBBh", 4, 2, 0, 20) + dvr("write", "BBBh", 0, 0, 0, 0) + dvr("cut", "?", True)
              + dvr("leap", "q", -1 << 62) + gops + dvr("fail") + dvr("pass", "H", 20000) + gops)
+
+    seed("hls", "ts", hls_setup() + HLS_SESSION)
+    seed("hls", "keys", hls_setup(keys=True) + HLS_SESSION)
+    seed("hls", "fmp4", hls_setup(fmp4=True) + HLS_SESSION)
+    seed("hls", "parts", hls_setup(fmp4=True, parts=True) + HLS_SESSION)
+    seed("hls", "small", hls_setup(fmp4=True, parts=True, kb=4) + HLS_SESSION)
 
 
 main()

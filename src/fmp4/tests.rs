@@ -579,20 +579,20 @@ fn a_plain_file_has_its_limits_and_needs_samples() {
     let init = init.unwrap();
     assert_eq!(Plain::new(&init).finish(), None);
     let sample = RunSample { size: 0, duration: 1, composition: 0, key: true };
-    let samples = vec![sample; limits::MP4_PLAIN_SAMPLES + 1];
-    let run = Run { kind: Kind::Audio, time: 0, offset: 0, samples };
-    let fragment = Fragment {
-        offset: 0,
-        len: 0,
-        start_us: 0,
-        duration_us: 0,
-        key: true,
-        wall_us: None,
-        runs: vec![run],
+    let of = |samples: usize, runs: usize| {
+        let run = Run { kind: Kind::Audio, time: 0, offset: 0, samples: vec![sample; samples] };
+        let (runs, wall_us) = (vec![run; runs], None);
+        Fragment { offset: 0, len: 0, start_us: 0, duration_us: 0, key: true, wall_us, runs }
     };
     let mut plain = Plain::new(&init);
-    assert!(matches!(plain.push(&fragment), Err(Malformed::Limit { .. })));
-    assert_eq!(plain.finish(), None);
+    plain.push(&of(limits::MP4_PLAIN_SAMPLES, 1)).unwrap();
+    assert!(matches!(plain.push(&of(1, 1)), Err(Malformed::Limit { what: "samples of an MP4 file", .. })));
+    let mut plain = Plain::new(&init);
+    plain.push(&of(1, limits::MP4_PLAIN_CHUNKS)).unwrap();
+    assert!(matches!(plain.push(&of(1, 1)), Err(Malformed::Limit { what: "chunks of an MP4 file", .. })));
+    let mut plain = Plain::new(&init);
+    assert!(plain.push(&of(limits::MP4_PLAIN_SAMPLES + 1, 1)).is_err());
+    assert_eq!(plain.finish(), None, "nothing of it was added");
 }
 
 /// Frames of both tracks in any order, with times and sizes of all sorts.

@@ -178,6 +178,8 @@ fn read(text: &[u8]) -> Read {
 struct Disk {
     writer: Writer,
     files: BTreeMap<String, Bytes>,
+    /// All names that there ever were.
+    used: BTreeSet<String>,
     /// All segments ever listed.
     known: BTreeMap<u64, (String, u64, Option<String>, Option<String>)>,
     last: Option<Read>,
@@ -197,6 +199,7 @@ impl Disk {
         Self {
             writer: Writer::new(options).unwrap(),
             files: BTreeMap::new(),
+            used: BTreeSet::new(),
             known: BTreeMap::new(),
             last: None,
             closed: Vec::new(),
@@ -240,7 +243,7 @@ impl Disk {
                 }
                 Output::Expired { name } => {
                     assert!(self.files.remove(&name).is_some(), "{name} never was");
-                    assert_eq!(self.writer.file(&name), Answer::Absent);
+                    assert!(self.writer.file(&name) == Answer::Absent, "{name} is still there");
                     let until = self.wanted_until.remove(&name).unwrap_or(0.0);
                     assert!(self.bounded || self.listed >= until - 0.01, "{name} went early");
                     assert!(!self.urls().contains(&name), "{name} is still listed");
@@ -252,12 +255,13 @@ impl Disk {
 
     fn put(&mut self, name: String, bytes: Bytes) {
         assert!(!bytes.is_empty());
-        assert_eq!(self.files.insert(name.clone(), bytes), None, "{name} is there already");
+        assert!(self.files.insert(name.clone(), bytes).is_none(), "{name} is there already");
+        assert!(self.used.insert(name.clone()), "{name} is used again");
     }
 
     /// The files that the last playlist names.
     fn urls(&self) -> BTreeSet<String> {
-        let last = self.last.as_ref().unwrap();
+        let Some(last) = &self.last else { return BTreeSet::new() };
         let segments = last.segments.iter().flat_map(|s| {
             let parts = s.parts.iter().map(|p| p.0.clone());
             [Some(s.uri.clone()), s.key.clone(), s.map.clone()].into_iter().flatten().chain(parts)
@@ -328,7 +332,7 @@ impl Disk {
         self.last = Some(now);
         for name in self.urls() {
             let bytes = self.files.get(&name).unwrap_or_else(|| panic!("{name} is listed and not there"));
-            assert_eq!(self.writer.file(&name), Answer::Ready(bytes.clone()));
+            assert!(self.writer.file(&name) == Answer::Ready(bytes.clone()), "{name} is another");
         }
         self.check_blocking();
     }
@@ -786,6 +790,34 @@ fn what_makes_no_sense_is_no_writer() {
     let keys = encrypted().keys;
     assert_eq!(new(Options { keys, ..options(Format::Fmp4) }), Err(Invalid::KeysOfFmp4));
     assert!(matches!(new(Options { stream: "..".into(), ..Options::default() }), Err(Invalid::Name(_))));
+}
+
+#[test]
+fn dates_follow_the_clock_and_hardly_go_back() {
+    let dates = |clock: &dyn Fn(i64) -> i64| {
+        let mut writer = Writer::new(options(Format::Ts)).unwrap();
+        writer.begin(&Headers { video: Some(video_header(SMALL)), ..Headers::default() });
+        let mut dates = Vec::new();
+        for n in 0..400 {
+            let when = Calendar { unix_ms: clock(n * 40), ..Calendar::default() };
+            writer.write(&when, &video(n % 50 == 0, n * 40_000));
+            while let Some(output) = writer.poll_output() {
+                if let Output::Segment(closed) = output {
+                    dates.push(closed.date_ms);
+                }
+            }
+        }
+        dates
+    };
+    // What comes late or early by a little is not in the dates.
+    assert_eq!(
+        dates(&|ms| 1000 + ms + (ms / 2000 % 2) * 300),
+        [1000, 3000, 5000, 7000, 9000, 11_000, 13_000]
+    );
+    // A clock that is set leaps forth, and back by little at a time.
+    let set = |by: i64| move |ms: i64| if ms < 6000 { ms } else { ms + by };
+    assert_eq!(dates(&set(1_000_000))[2..5], [4000, 1_006_000, 1_008_000]);
+    assert_eq!(dates(&set(-1200))[2..], [4000, 5500, 7000, 9000, 11_000]);
 }
 
 #[test]

@@ -33,6 +33,8 @@ const REFUSED_AFTER_US: i64 = 1_000_000;
 /// How far a segment's date may be from the wall clock, in ms, before it is corrected; and by how much it
 /// goes back at most then (rfc8216bis, 6.2.1: overlaps of less than a second).
 const DATE_DRIFT_MS: i64 = 500;
+/// How long a segment or a part is at least said to be, in µs.
+const SHORTEST_US: i64 = 1_000;
 /// How long the last frame of a publish is at most, in µs.
 const MAX_FRAME_US: i64 = 1_000_000;
 /// How far `[timestamp]` may be ahead of the clock, in fragments.
@@ -53,6 +55,8 @@ pub struct Writer {
     pack: Option<Pack>,
     /// The initialization section of the last pack that had one, and its bytes.
     map: Option<(Arc<Resource>, Bytes)>,
+    /// The number of the segment that it was made for, and how many were.
+    maps: (u64, u32),
     /// The key, and for how many segments it was used.
     key: Option<(Arc<Resource>, [u8; 16], u32)>,
     /// Whether the next segment doesn't continue the last one.
@@ -153,6 +157,7 @@ impl Writer {
             wanted: Described::default(),
             pack: None,
             map: None,
+            maps: (0, 0),
             key: None,
             discontinuity: false,
             is_first: true,
@@ -538,7 +543,7 @@ impl Writer {
             Some(frame) => span.elapsed(frame, &self.video),
             None => span.until_end(&self.video, &self.audio),
         };
-        us.max(1_000)
+        us.max(SHORTEST_US)
     }
 
     /// Ends the part before this frame, or after the last one.
@@ -549,7 +554,10 @@ impl Writer {
         };
         let Some(open) = &mut self.open else { return };
         let span = std::mem::take(&mut open.part);
-        let most = self.list.part_target_us.unwrap_or(i64::MAX);
+        // Nor may all of them be longer than a segment may be.
+        let before_us = self.list.open.as_ref().map_or(0, |segment| segment.duration_us);
+        let most = self.limit_us().saturating_sub(before_us).max(SHORTEST_US);
+        let most = self.list.part_target_us.map_or(most, |target| target.min(most));
         let duration_us = self.span_us(&span, before).min(most);
         let Chunk { bytes, independent, has_key } = chunk;
         let bytes = bytes.freeze();
@@ -664,12 +672,13 @@ impl Writer {
         let rounded = longest.saturating_add(1_000_000 - ROUNDED_AWAY_US - 1) / 1_000_000;
         let configured = seconds_up(times(fragment, self.options.td_ratio));
         self.list.target_s = Some(u32::try_from(rounded.max(configured).max(1)).unwrap_or(u32::MAX));
+        let longest = self.limit_us();
         self.list.part_target_us = self.options.part_us.map(|part| {
             let frame = first.duration_us.checked_div(frames).unwrap_or(0).max(1);
             let whole = (part / frame).max(1).saturating_mul(frame);
             // Parts may not be less than 85 % of their target (rfc8216bis, 4.4.4.9).
             let fits = whole <= part && whole.saturating_mul(100) >= part.saturating_mul(85);
-            if fits { part } else { whole.saturating_add(frame / 16) }
+            if fits { part } else { whole.saturating_add(frame / 16).min(longest) }
         });
     }
 
@@ -711,12 +720,20 @@ impl Writer {
         expired.into_iter().for_each(|name| self.output(Output::Expired { name }));
         let facts = Facts { seq, when: *when, timestamp: when.unix_ms, duration_ms: 0 };
         let plain = names::expand(&self.options, &self.options.init, &facts).unwrap_or_default();
-        let mut name = if seq > 0 { names::marked(&plain, &format!("-{seq}")) } else { plain.clone() };
-        let mut more = 0u32;
-        while self.list.has_name(&name) {
-            more = more.saturating_add(1);
-            name = names::marked(&plain, &format!("-{seq}-{more}"));
+        // No name is used again, also where none of a segment's sections has come to be listed.
+        let (mut name, (last, mut count)) = (String::new(), self.maps);
+        if last != seq {
+            count = 0;
         }
+        while name.is_empty() || self.list.has_name(&name) {
+            name = match (seq, count) {
+                (0, 0) => plain.clone(),
+                (_, 0) => names::marked(&plain, &format!("-{seq}")),
+                _ => names::marked(&plain, &format!("-{seq}-{count}")),
+            };
+            count = count.saturating_add(1);
+        }
+        self.maps = (seq, count);
         let uri = names::uri(&self.options.entry_prefix, &self.playlist, &name);
         let kept = if self.options.keep_bytes { bytes.clone() } else { Bytes::new() };
         let tag = format!("#EXT-X-MAP:URI=\"{uri}\"");
