@@ -481,6 +481,32 @@ fn a_file_that_was_there_is_gone_on_with() {
     b.take();
     assert!(b.files[&1].closed.is_some());
     assert_eq!(b.files[&1].frames().len(), 2);
+    // So is what the next publish has brought by then.
+    b.begin(&headers());
+    gop(0, 2).for_each(|f| b.write(&f));
+    b.end();
+    b.begin(&headers());
+    gop(80, 2).for_each(|f| b.write(&f));
+    b.recorder.opened(b.now, 2, 0, 0);
+    b.end();
+    assert_eq!(b.files[&2].frames().iter().map(id).collect::<Vec<_>>(), [0, 40, 80, 120]);
+    assert_eq!(b.dropped, 0, "headers are no frames");
+}
+
+#[test]
+fn a_file_that_takes_long_to_open_costs_the_oldest_gops() {
+    let mut b = Bench::new(Options { plan: Plan::Append, path: "x.flv".into(), ..options() });
+    b.begin(&headers());
+    let payload = vec![7; DVR_QUEUE_BYTES / 10];
+    for i in 0..20u32 {
+        let role = if i % 4 == 0 { Role::Key } else { Role::Delta };
+        let payload = [&payload[..], &i.to_be_bytes()].concat();
+        b.write(&frame(Kind::Video, Codec::H264, role, 40 * i64::from(i), payload));
+    }
+    b.recorder.opened(b.now, 0, 0, 0);
+    b.end();
+    assert_eq!(b.ids(), [(12..20).collect::<Vec<_>>()]);
+    assert_eq!(b.dropped, 12);
 }
 
 #[test]
