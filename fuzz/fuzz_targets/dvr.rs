@@ -188,6 +188,10 @@ impl World {
             Op::Leap { dts } => self.dts = dts,
             Op::Header { kind, codec, bytes } => {
                 let (kind, codec) = kind_and_codec(kind, codec);
+                // A header of a codec that has none would be read back as a frame.
+                if kind != Kind::Data && !codec.has_header() {
+                    return;
+                }
                 let header = frame(kind, codec, Role::Header, self.dts, bytes.into());
                 self.recorder.write(self.now, &when, &header);
             }

@@ -2,6 +2,7 @@
 
 use bytes::BytesMut;
 
+use crate::flv;
 use crate::fmp4;
 use crate::media::{Frame, Headers, Kind};
 use crate::wire::limits::{DVR_FRAGMENT_BYTES, DVR_FRAGMENT_FRAMES};
@@ -23,6 +24,8 @@ pub(super) struct Mp4File {
     tracks: Option<fmp4::Tracks>,
     video: Track,
     audio: Track,
+    /// The picture's size, in pixels, as the metadata has it: not every header says.
+    size: Option<(u32, u32)>,
     /// The fragment that is gathered.
     pending: Vec<Frame>,
     /// Bytes of it.
@@ -81,6 +84,10 @@ impl Mp4File {
         let track = if frame.kind == Kind::Video { &mut self.video } else { &mut self.audio };
         if track.description.is_none() {
             track.description = description(frame, headers).cloned();
+            let metadata = headers.metadata.as_ref().filter(|_| frame.kind == Kind::Video);
+            if let Some(Ok(Some(said))) = metadata.map(|m| flv::metadata(&m.payload)) {
+                self.size = said.width.zip(said.height);
+            }
         }
         let dts = dts_us.max(track.next);
         let pts = dts.saturating_add(frame.pts.saturating_sub(frame.dts));
@@ -186,7 +193,10 @@ impl Mp4File {
             return Some(tracks);
         }
         let (video, audio) = (self.video.description.as_ref(), self.audio.description.as_ref());
-        let tracks = fmp4::Tracks::new(video, audio).ok()?;
+        let mut tracks = fmp4::Tracks::new(video, audio).ok()?;
+        if let Some((width, height)) = self.size {
+            tracks = tracks.with_size(width, height);
+        }
         out.extend_from_slice(&tracks.init());
         Some(tracks)
     }

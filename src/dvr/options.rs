@@ -30,8 +30,9 @@ pub enum Plan {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// The file's name, with the variables of [`crate::template`]; `[timestamp]` is in ms since 1970,
-    /// `[seq]` counts this recorder's files. The suffix says the format: `.mp4`, or else FLV. A path
-    /// that ends in neither `.flv` nor `.mp4` is a folder.
+    /// `[seq]` counts this recorder's files from 0, and `[duration]` is 0, as a name is given before it is
+    /// known. The suffix says the format: `.mp4`, or else FLV. A path that ends in neither `.flv` nor
+    /// `.mp4` is a folder.
     pub path: String,
     /// `[vhost]`
     pub vhost: String,
@@ -53,11 +54,13 @@ pub struct Options {
     pub keyframe_index: bool,
     /// Whether frames are written only between [`super::Recorder::start`] and [`super::Recorder::stop`].
     pub on_demand: bool,
-    /// How much of what came before `start` is written too, in µs; as much more as its GOP has.
+    /// How much of what came before `start` is written too, in µs; as much more as its GOP has. Zero is
+    /// nothing: the file begins with the next keyframe.
     pub preroll_us: i64,
     /// The most memory that this may take, in bytes.
     pub preroll_bytes: usize,
-    /// MP4: how long a fragment is at most, in µs: what a power cut may cost. Zero is a GOP.
+    /// MP4: how long a fragment is at most, in µs: what a power cut may cost. Zero is a GOP,
+    /// or 10 s.
     pub fragment_us: i64,
     /// How long a publisher may be away, in µs, for the file to go on.
     pub keep_us: u64,

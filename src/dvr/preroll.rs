@@ -34,25 +34,17 @@ impl PreRoll {
         }
         self.bytes = self.bytes.saturating_add(cost(frame));
         self.frames.push_back(frame.clone());
-        let mut gone = 0;
-        while self.starts.front() != Some(&self.base) && self.pop() {
-            gone += 1;
-        }
+        let mut gone = self.drop_to_start();
         while let Some(next) = self.starts.get(1).copied() {
             let rest = self.frame(next).map_or(0, |f| frame.dts.saturating_sub(f.dts));
             if self.bytes <= bytes && rest < length_us {
                 break;
             }
-            while self.base < next && self.pop() {
-                gone += 1;
-            }
+            gone += self.pop() + self.drop_to_start();
         }
         // Of a GOP that is too long, the rest is of no use.
-        while self.bytes > bytes && self.pop() {
-            gone += 1;
-            while self.starts.front() != Some(&self.base) && self.pop() {
-                gone += 1;
-            }
+        if self.bytes > bytes {
+            gone += self.pop() + self.drop_to_start();
         }
         gone
     }
@@ -72,8 +64,18 @@ impl PreRoll {
         self.frames.get(usize::try_from(number.checked_sub(self.base)?).ok()?)
     }
 
-    fn pop(&mut self) -> bool {
-        let Some(frame) = self.frames.pop_front() else { return false };
+    /// Lets go of what comes before the first frame that a file may begin with.
+    fn drop_to_start(&mut self) -> u32 {
+        let mut gone = 0;
+        while self.starts.front() != Some(&self.base) && !self.frames.is_empty() {
+            gone += self.pop();
+        }
+        gone
+    }
+
+    /// Lets go of the first frame. Answers how many frames that is: a header stays in force.
+    fn pop(&mut self) -> u32 {
+        let Some(frame) = self.frames.pop_front() else { return 0 };
         self.bytes = self.bytes.saturating_sub(cost(&frame));
         if self.starts.front() == Some(&self.base) {
             self.starts.pop_front();
@@ -81,8 +83,9 @@ impl PreRoll {
         self.base = self.base.saturating_add(1);
         if frame.role == Role::Header {
             set(&mut self.headers, frame);
+            return 0;
         }
-        true
+        1
     }
 }
 

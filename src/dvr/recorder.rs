@@ -251,7 +251,8 @@ impl Recorder {
         }
     }
 
-    /// What was recorded beforehand is written, and what comes from now on. `when` is the wall time.
+    /// What was recorded beforehand is written, and what comes from now on, until [`Recorder::stop`]. `when`
+    /// is the wall time.
     pub fn start(&mut self, now: Time, when: &Calendar) {
         (self.now, self.when) = (now, *when);
         if std::mem::replace(&mut self.triggered, true) || self.is_opening() {
@@ -405,7 +406,9 @@ impl Recorder {
     /// Whether the outputs have not been taken for too long. Once frames were dropped half of them must
     /// have been.
     fn is_busy(&self, frame: &Frame) -> bool {
-        let most = DVR_QUEUE_BYTES.saturating_add(self.options.preroll_bytes);
+        // What was recorded beforehand comes all at once.
+        let preroll = if self.options.preroll_us > 0 { self.options.preroll_bytes } else { 0 };
+        let most = DVR_QUEUE_BYTES.saturating_add(preroll);
         let most = if self.dropped > 0 { most / 2 } else { most };
         let unwritten = self.file.as_ref().map_or(0, File::unwritten);
         let bytes = self.queued.saturating_add(unwritten).saturating_add(frame.size());

@@ -481,6 +481,32 @@ fn a_file_that_was_there_is_gone_on_with() {
     b.take();
     assert!(b.files[&1].closed.is_some());
     assert_eq!(b.files[&1].frames().len(), 2);
+    // So is what the next publish has brought by then.
+    b.begin(&headers());
+    gop(0, 2).for_each(|f| b.write(&f));
+    b.end();
+    b.begin(&headers());
+    gop(80, 2).for_each(|f| b.write(&f));
+    b.recorder.opened(b.now, 2, 0, 0);
+    b.end();
+    assert_eq!(b.files[&2].frames().iter().map(id).collect::<Vec<_>>(), [0, 40, 80, 120]);
+    assert_eq!(b.dropped, 0, "headers are no frames");
+}
+
+#[test]
+fn a_file_that_takes_long_to_open_costs_the_oldest_gops() {
+    let mut b = Bench::new(Options { plan: Plan::Append, path: "x.flv".into(), ..options() });
+    b.begin(&headers());
+    let payload = vec![7; DVR_QUEUE_BYTES / 10];
+    for i in 0..20u32 {
+        let role = if i % 4 == 0 { Role::Key } else { Role::Delta };
+        let payload = [&payload[..], &i.to_be_bytes()].concat();
+        b.write(&frame(Kind::Video, Codec::H264, role, 40 * i64::from(i), payload));
+    }
+    b.recorder.opened(b.now, 0, 0, 0);
+    b.end();
+    assert_eq!(b.ids(), [(12..20).collect::<Vec<_>>()]);
+    assert_eq!(b.dropped, 12);
 }
 
 #[test]
@@ -500,7 +526,7 @@ fn a_changed_header_goes_before_the_frames_that_need_it() {
 
 #[test]
 fn outputs_that_nobody_takes_cost_frames_up_to_a_keyframe() {
-    let mut b = Bench::new(Options { preroll_bytes: 0, ..options() });
+    let mut b = Bench::new(options());
     b.begin(&headers());
     let big = |role, ms: i64| {
         let mut payload = vec![0; 100_000];
@@ -735,6 +761,25 @@ fn what_mp4_has_no_place_for_is_said_once() {
     gop(0, 2).for_each(|f| b.write(&f));
     b.end();
     assert_eq!((b.files.len(), b.refused.len()), (0, 1));
+}
+
+#[test]
+fn the_picture_has_the_size_that_the_metadata_says_where_its_header_does_not() {
+    let vp9 = |role, payload: &'static [u8]| frame(Kind::Video, Codec::Vp9, role, 0, payload);
+    let mut body = BytesMut::new();
+    amf::amf0::string(&mut body, "onMetaData");
+    amf::amf0::ecma_array(&mut body, &[("width".into(), 1280.0.into()), ("height".into(), 720.0.into())]);
+    let mut b = Bench::new(mp4());
+    b.begin(&Headers {
+        metadata: Some(frame(Kind::Data, Codec::Script, Role::Header, 0, body)),
+        video: Some(vp9(Role::Header, b"\x01\0\0\0\0\x1f\x82\x01\x01\x01\0\0")),
+        audio: None,
+    });
+    b.write(&vp9(Role::Key, b"1234"));
+    b.end();
+    assert_eq!(b.refused, []);
+    let video = fragments(&b.files[&0].bytes).0.unwrap().video.unwrap();
+    assert_eq!((video.width, video.height), (1280, 720));
 }
 
 #[test]
