@@ -15,7 +15,14 @@
 #include <camrill.h>
 
 /* Without -c and -e. */
-static const char DEFAULTS[] = "listen 1935; vhost __defaultVhost__ { }";
+static const char DEFAULTS[] =
+    "listen 1935;\n"
+    "http_server { enabled on; listen 8080; }\n"
+    "http_api { enabled on; listen 1985; }\n"
+    "vhost __defaultVhost__ {\n"
+    "    http_remux { enabled on; }\n"
+    "    hls { enabled on; hls_fragment 2; hls_window 12; }\n"
+    "}\n";
 
 struct options {
     const char *file;
