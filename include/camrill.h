@@ -13,8 +13,9 @@
 // Functions answer 0 or a positive count, or one of CAMRILL_E…, which are negative and never change.
 // Outputs are written only on success. Strings are UTF-8 and end in NUL. Callbacks run only inside
 // camrill_engine_poll() and camrill_engine_run() (log lines inside any call), and may call everything but
-// these two. The library starts no thread, installs no signal handler, writes to no standard stream,
-// and reads the environment only when asked to.
+// these two. The library installs no signal handler, writes to no standard stream, and reads the
+// environment only when asked to. It starts one thread, which writes files, only while there are recordings
+// or HLS in a folder to write; it takes no signals.
 //
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Generated from the Rust source: change it there, then `make header`.
@@ -31,6 +32,12 @@
 #define CAMRILL_PUBLISHER_CONFIG_INIT \
     { (uint32_t)sizeof(camrill_publisher_config_t), 0, 0, 0, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL }
 #define CAMRILL_FRAME_INIT { (uint32_t)sizeof(camrill_frame_t), 0, 0, 0, NULL, 0 }
+#define CAMRILL_HLS_CONFIG_INIT \
+    { (uint32_t)sizeof(camrill_hls_config_t), 0, NULL, NULL, NULL, 0, 0, NULL, 0, 0, 0, 0, 0, 0, 0, NULL, \
+      NULL, NULL, NULL, NULL, NULL, NULL, NULL }
+#define CAMRILL_RECORDER_CONFIG_INIT \
+    { (uint32_t)sizeof(camrill_recorder_config_t), 0, NULL, NULL, NULL, 0, 0, NULL, 0, NULL, 0, 0, 0, 0, 0, \
+      0, 0, 0, 0, NULL, NULL, NULL }
 
 
 // Major version: what is built against one doesn't run with another.
@@ -82,7 +89,7 @@
 // A peer broke its protocol.
 #define CAMRILL_EPROTOCOL -300
 
-// Not now: a bounded queue is full.
+// Not now: a bounded queue is full, or what is asked for is to come.
 #define CAMRILL_EAGAIN -400
 
 // A limit is reached.
@@ -130,6 +137,16 @@
 // A client no longer plays.
 #define CAMRILL_EVENT_STOP 6
 
+// The configuration's recorder of a stream has begun a file, `path`.
+#define CAMRILL_EVENT_RECORDING 7
+
+// Such a file is complete: `path`, `duration_us`, `bytes`.
+#define CAMRILL_EVENT_RECORDED 8
+
+// Such a file could not be written, or not to its end; `reason` says why. `path` is empty where there is
+// no file: the stream, or a track of it, is not recorded.
+#define CAMRILL_EVENT_RECORD_FAILED 9
+
 // A client asks to connect to an application.
 #define CAMRILL_ACTION_CONNECT 1
 
@@ -175,12 +192,76 @@
 // Bytes of an address in an output struct (`[2001:db8::1]:1935`), with the final NUL.
 #define CAMRILL_ADDRESS_MAX 64
 
+// Segments of MPEG-TS.
+#define CAMRILL_HLS_TS 1
+
+// Segments of fragmented MP4.
+#define CAMRILL_HLS_FMP4 2
+
+// Flag of HLS: audio is left out.
+#define CAMRILL_HLS_NO_AUDIO 1
+
+// Flag of HLS: video is left out.
+#define CAMRILL_HLS_NO_VIDEO 2
+
+// A file of HLS: the playlist. Each one takes the place of the one before.
+#define CAMRILL_HLS_PLAYLIST 1
+
+// A file of HLS: a segment.
+#define CAMRILL_HLS_SEGMENT 2
+
+// A file of HLS: a part of the segment that has begun.
+#define CAMRILL_HLS_PART 3
+
+// A file of HLS: the header of fragmented MP4 segments.
+#define CAMRILL_HLS_HEADER 4
+
+// A file of HLS: a key.
+#define CAMRILL_HLS_KEY 5
+
+// A recorder's file ends with the publish.
+#define CAMRILL_RECORDER_SESSION 1
+
+// A recorder's file ends when it has its length, at the next keyframe.
+#define CAMRILL_RECORDER_SEGMENT 2
+
+// A recorder's file is gone on with by the next publish. FLV only: MP4 is as CAMRILL_RECORDER_SESSION.
+#define CAMRILL_RECORDER_APPEND 3
+
+// Flag of a recorder: nothing is written before camrill_recorder_start().
+#define CAMRILL_RECORDER_ON_DEMAND 1
+
+// Flag of a recorder: an MP4 file is rewritten as a plain one when it is finished.
+#define CAMRILL_RECORDER_FASTSTART 2
+
+// Flag of a cut: the file ends now, and what comes before the next keyframe is in no file.
+#define CAMRILL_CUT_AT_ONCE 1
+
+// A recorder's file is being written.
+#define CAMRILL_RECORDER_OPENED 1
+
+// A recorder's file is complete.
+#define CAMRILL_RECORDER_CLOSED 2
+
+// A recorder's file could not be written, or not to its end: another one is tried 10 s later. Without a path:
+// nothing, or not this track, can be recorded.
+#define CAMRILL_RECORDER_FAILED 3
+
+// Frames were left out, since the disk was too slow.
+#define CAMRILL_RECORDER_DROPPED 4
+
 // An engine. Made by camrill_engine_new(), freed by camrill_engine_free().
 typedef struct camrill_engine_t camrill_engine_t;
+
+// HLS that is being made. Made by camrill_hls_new(), freed by camrill_hls_free().
+typedef struct camrill_hls_t camrill_hls_t;
 
 // A stream that this process publishes. Made by camrill_publisher_new(), freed by
 // camrill_publisher_free().
 typedef struct camrill_publisher_t camrill_publisher_t;
+
+// A recorder. Made by camrill_recorder_new(), freed by camrill_recorder_free().
+typedef struct camrill_recorder_t camrill_recorder_t;
 
 // Names a client, a stream or a ticket. Never 0. When its owner ends, the id is stale: calls with it
 // answer CAMRILL_ENOENT, also when its place has been taken by another.
@@ -206,8 +287,14 @@ typedef struct camrill_event_t {
     const char *param;
     // The client's address and port, empty if none.
     const char *address;
-    // Why, for CAMRILL_EVENT_CLOSED; else empty.
+    // Why, for CAMRILL_EVENT_CLOSED and CAMRILL_EVENT_RECORD_FAILED; else empty.
     const char *reason;
+    // The file, for CAMRILL_EVENT_REC…; else empty.
+    const char *path;
+    // How long it plays, in µs, for CAMRILL_EVENT_RECORDED; else 0.
+    int64_t duration_us;
+    // Its length in bytes, for CAMRILL_EVENT_RECORDED; else 0.
+    uint64_t bytes;
 } camrill_event_t;
 
 // What a client asks for. All strings are UTF-8, never NULL, and valid only during the callback.
@@ -418,6 +505,146 @@ typedef struct camrill_publisher_stats_t {
     uint32_t queued_bytes;
 } camrill_publisher_stats_t;
 
+// A file of HLS. The name and the data are valid only during the callback.
+typedef struct camrill_hls_file_t {
+    // Bytes of this struct as the library knows it.
+    uint32_t struct_size;
+    // CAMRILL_HLS_PLAYLIST, CAMRILL_HLS_SEGMENT, CAMRILL_HLS_PART, CAMRILL_HLS_HEADER or CAMRILL_HLS_KEY.
+    int32_t kind;
+    // Its name, as it is made of the config's; with '/' where that has one.
+    const char *name;
+    // All of it.
+    const uint8_t *data;
+    // Bytes of it.
+    size_t size;
+    // How long it plays, in µs; 0 for what isn't a segment.
+    int64_t duration_us;
+} camrill_hls_file_t;
+
+// How HLS is made. Start from CAMRILL_HLS_CONFIG_INIT. Strings and buffers are copied.
+typedef struct camrill_hls_config_t {
+    // sizeof(camrill_hls_config_t).
+    uint32_t struct_size;
+    // CAMRILL_HLS_TS or CAMRILL_HLS_FMP4; 0 means TS, and fMP4 where part_ms is set.
+    int32_t format;
+    // The vhost; NULL or "" means the default one.
+    const char *vhost;
+    // The application. With `name` NULL too it is made of the frames that camrill_hls_write() is given.
+    const char *app;
+    // The stream's name. It is made of that stream whenever it is published, by whomever.
+    const char *name;
+    // Without a stream: as of a publisher. With one 0.
+    int32_t video_codec;
+    // Without a stream: as of a publisher. With one 0.
+    int32_t audio_codec;
+    // Without a stream: as of a publisher.
+    const uint8_t *audio_config;
+    // Bytes of it.
+    size_t audio_config_size;
+    // Least length of a segment, which ends at the next keyframe; 0 means 10000.
+    uint32_t fragment_ms;
+    // Length of the playlist; 0 means 60000.
+    uint32_t window_ms;
+    // Length of a part, 100 to 5000, for low latency; 0 means that there are none.
+    uint32_t part_ms;
+    // Most bytes of files kept in memory, and as much again waiting for on_file; 0 means 32 MiB. 64 KiB to
+    // 1 GiB.
+    uint32_t max_bytes;
+    // CAMRILL_HLS_NO_AUDIO, CAMRILL_HLS_NO_VIDEO.
+    uint32_t flags;
+    // 0.
+    uint32_t reserved;
+    // The folder that it is written to; NULL or "" means that it is kept in memory, for camrill_hls_get().
+    const char *path;
+    // The playlist's name; NULL means "[app]/[stream].m3u8", without a stream "live.m3u8".
+    const char *playlist;
+    // A segment's name, with [seq] for its number; NULL means "[app]/[stream]-[seq].ts" (.m4s), without a
+    // stream "[seq].ts".
+    const char *segment;
+    // The fMP4 header's name; NULL means "[app]/[stream]/init.mp4", without a stream "init.mp4".
+    const char *header;
+    // Given to the callbacks, which run inside camrill_engine_poll() and camrill_engine_run().
+    void *user;
+    // Called last and exactly once, inside poll or camrill_engine_free(); may be NULL.
+    void (*user_free)(void *user);
+    // Gets each file when it is whole: what a playlist names before that playlist. May be NULL.
+    void (*on_file)(void *user, const struct camrill_hls_file_t *file);
+    // A file that no playlist names any more and nobody should be fetching any more. May be NULL.
+    void (*on_remove)(void *user, const char *name);
+} camrill_hls_config_t;
+
+// What became of a recorder's file. Strings are UTF-8, never NULL, and valid only during the callback.
+typedef struct camrill_recorder_file_t {
+    // Bytes of this struct as the library knows it.
+    uint32_t struct_size;
+    // CAMRILL_RECORDER_OPENED, CAMRILL_RECORDER_CLOSED, CAMRILL_RECORDER_FAILED or CAMRILL_RECORDER_DROPPED.
+    int32_t what;
+    // The file; empty where none is concerned.
+    const char *path;
+    // Why, for CAMRILL_RECORDER_FAILED; else empty.
+    const char *reason;
+    // How long it plays, in µs, for CAMRILL_RECORDER_CLOSED; else 0.
+    int64_t duration_us;
+    // Its length in bytes, for CAMRILL_RECORDER_CLOSED; else 0.
+    uint64_t bytes;
+    // How many frames were left out, for CAMRILL_RECORDER_DROPPED; else 0.
+    uint32_t frames;
+    // 0.
+    uint32_t reserved;
+} camrill_recorder_file_t;
+
+// How a recorder is made. Start from CAMRILL_RECORDER_CONFIG_INIT. Strings and buffers are copied.
+typedef struct camrill_recorder_config_t {
+    // sizeof(camrill_recorder_config_t).
+    uint32_t struct_size;
+    // CAMRILL_RECORDER_SESSION, CAMRILL_RECORDER_SEGMENT or CAMRILL_RECORDER_APPEND; 0 means SESSION.
+    int32_t plan;
+    // The vhost; NULL or "" means the default one.
+    const char *vhost;
+    // The application. With `name` NULL too it records the frames that camrill_recorder_write() is given.
+    const char *app;
+    // The stream's name. It is recorded whenever it is published, by whomever.
+    const char *name;
+    // Without a stream: as of a publisher. With one 0.
+    int32_t video_codec;
+    // Without a stream: as of a publisher. With one 0.
+    int32_t audio_codec;
+    // Without a stream: as of a publisher.
+    const uint8_t *audio_config;
+    // Bytes of it.
+    size_t audio_config_size;
+    // A file's name, such as "/sd/[2006]-[01]-[02]/[15].[04].[05].mp4": the suffix chooses FLV or MP4, and a
+    // path without either is a folder. [vhost] [app] [stream] [seq] [timestamp] are known too. One that is
+    // there is not written over: the next free name like it is taken. Not NULL.
+    const char *path;
+    // Length of a file of CAMRILL_RECORDER_SEGMENT; 0 means 30000.
+    uint32_t duration_ms;
+    // Length of an MP4 file's fragments, 100 to 60000: what a power cut may cost; 0 means 1000.
+    uint32_t fragment_ms;
+    // How much of what came before camrill_recorder_start() is recorded too, up to 60000, and as much more as
+    // its GOP has; 0 means nothing.
+    uint32_t preroll_ms;
+    // Most memory that this takes, in bytes, 64 KiB to 1 GiB; 0 means 16 MiB.
+    uint32_t preroll_bytes;
+    // A publisher that returns within this time goes on with the same file; 0 means that a file ends with its
+    // publish.
+    uint32_t keep_ms;
+    // Older recordings beneath the path's fixed folder are removed, in s; 0 means never.
+    uint32_t max_age_s;
+    // Beyond this many bytes the oldest recordings beneath that folder are removed; 0 means never.
+    uint64_t max_bytes;
+    // CAMRILL_RECORDER_ON_DEMAND, CAMRILL_RECORDER_FASTSTART.
+    uint32_t flags;
+    // 0.
+    uint32_t reserved;
+    // Given to the callbacks, which run inside camrill_engine_poll() and camrill_engine_run().
+    void *user;
+    // Called last and exactly once, inside poll or camrill_engine_free(); may be NULL.
+    void (*user_free)(void *user);
+    // Is told what became of each file. May be NULL.
+    void (*on_file)(void *user, const struct camrill_recorder_file_t *file);
+} camrill_recorder_config_t;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -441,8 +668,10 @@ int32_t camrill_engine_new(const struct camrill_engine_config_t *config,
 
 // Frees an engine: every connection is closed and every callback's `user_free` runs. NULL is allowed.
 // Inside a callback it is legal and done when the call that is going on returns; no callback but
-// `user_free` runs after it, and nothing may be called on the engine. Publishers of it stay valid, and
-// their writes answer CAMRILL_ESTATE. Publishers' `user_free` come before the engine's.
+// `user_free` runs after it, and nothing may be called on the engine. Publishers, HLS and recorders of it
+// stay valid, to be freed, and calls with them answer CAMRILL_ESTATE. Their `user_free` come before the
+// engine's. Recordings that are going on are written to their ends, for which it waits up to 5 s, without
+// telling on_file.
 void camrill_engine_free(struct camrill_engine_t *engine);
 
 // The descriptor to wait for in the host's own loop: when it is readable, or when
@@ -598,6 +827,92 @@ int32_t camrill_publisher_stats(const struct camrill_publisher_t *publisher,
 // `user_free` runs on the loop's thread. NULL is allowed. Not while a write is going on; before or after
 // camrill_engine_free(). [any thread]
 void camrill_publisher_free(struct camrill_publisher_t *publisher);
+
+// Has HLS made of a stream, or of frames that come with camrill_hls_write(), and writes it to `out`. It is
+// apart from the configuration's, and not served: the host takes the files. CAMRILL_EINVAL for a value out
+// of its range, CAMRILL_ECONFIG for names that lead out of the folder and parts of TS, CAMRILL_ENOENT if the
+// vhost is not configured. `user_free` is not called on failure.
+int32_t camrill_hls_new(struct camrill_engine_t *engine,
+                        const struct camrill_hls_config_t *config,
+                        struct camrill_hls_t **out);
+
+// Adds one frame, as camrill_publisher_write() does; what comes before the first keyframe is left out.
+// CAMRILL_EAGAIN while more than max_bytes of files wait for on_file: poll, then write the same frame again.
+// CAMRILL_EFRAME if it is not what its codec says. CAMRILL_ESTATE if it is made of a stream, or the engine
+// is freed.
+int32_t camrill_hls_write(struct camrill_hls_t *hls,
+                          const struct camrill_frame_t *frame);
+
+// Copies a file that is kept in memory to `buffer` and answers its length; there is no NUL behind it. With
+// size 0 nothing is written. `name` is a file's as on_file has it, and NULL or "" the playlist, for which
+// `query` is that of the player's request, without '?': _HLS_msn, _HLS_part and _HLS_skip are obeyed. NULL
+// for none.
+//
+// CAMRILL_EAGAIN if it is to come: ask again after frames have come, and answer 503 after three target
+// durations. CAMRILL_ENOENT if there is no such file, or no longer. CAMRILL_EINVAL for a request that makes
+// no sense, which is 400. CAMRILL_EBUFFER if it doesn't fit.
+int32_t camrill_hls_get(const struct camrill_hls_t *hls,
+                        const char *name,
+                        const char *query,
+                        uint8_t *buffer,
+                        size_t size);
+
+// Ends HLS: its last segment ends, the playlist says that it is over, on_file gets both with the next poll,
+// and then `user_free` runs. Files in a folder stay. NULL is allowed. Inside a callback it is legal. On the
+// loop's thread; once the engine is freed, which has run `user_free` already, on any.
+void camrill_hls_free(struct camrill_hls_t *hls);
+
+// Makes a recorder of a stream, or of frames that come with camrill_recorder_write(), and writes it to `out`.
+// It is apart from the configuration's. Files are written on the library's disk thread, so that a card that
+// stalls holds nothing up. CAMRILL_EINVAL for a value out of its range, CAMRILL_ENOENT if the vhost is not
+// configured. `user_free` is not called on failure.
+int32_t camrill_recorder_new(struct camrill_engine_t *engine,
+                             const struct camrill_recorder_config_t *config,
+                             struct camrill_recorder_t **out);
+
+// Adds one frame, as camrill_publisher_write() does; what comes before the first keyframe is left out. It
+// never waits for the disk: one that is too slow costs frames, which on_file is told. CAMRILL_EFRAME if it is
+// not what its codec says. CAMRILL_ESTATE if the recorder is of a stream, or the engine is freed.
+int32_t camrill_recorder_write(struct camrill_recorder_t *recorder,
+                               const struct camrill_frame_t *frame);
+
+// Begins to write, with preroll_ms of what came before, from a keyframe on. Nothing happens if it has begun.
+int32_t camrill_recorder_start(struct camrill_recorder_t *recorder);
+
+// Ends the file, and writes no more until camrill_recorder_start().
+int32_t camrill_recorder_stop(struct camrill_recorder_t *recorder);
+
+// Ends the file and begins another, at the next keyframe or with CAMRILL_CUT_AT_ONCE now. Nothing happens if
+// there is no file.
+int32_t camrill_recorder_cut(struct camrill_recorder_t *recorder,
+                             uint32_t flags);
+
+// Ends a recorder: its file is written to its end, on_file is told, and then `user_free` runs, inside a poll
+// that may come some time later. NULL is allowed. Inside a callback it is legal. On the loop's thread; once
+// the engine is freed, which has run `user_free` already, on any.
+void camrill_recorder_free(struct camrill_recorder_t *recorder);
+
+// Has the recorder that the configuration (`dvr`) keeps for a stream begin to write, as
+// camrill_recorder_start() does. `vhost` NULL or "" means the default one. CAMRILL_ENOENT if the stream is not
+// published, or not to be recorded.
+int32_t camrill_dvr_start(struct camrill_engine_t *engine,
+                          const char *vhost,
+                          const char *app,
+                          const char *name);
+
+// The same as camrill_recorder_stop(): the configuration's recorder ends its file and waits for
+// camrill_dvr_start(). CAMRILL_ENOENT as there.
+int32_t camrill_dvr_stop(struct camrill_engine_t *engine,
+                         const char *vhost,
+                         const char *app,
+                         const char *name);
+
+// The same as camrill_recorder_cut(). CAMRILL_ENOENT as in camrill_dvr_start().
+int32_t camrill_dvr_cut(struct camrill_engine_t *engine,
+                        const char *vhost,
+                        const char *app,
+                        const char *name,
+                        uint32_t flags);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -16,7 +16,7 @@ use crate::config::{Dvr as Settings, DvrPlan, TimeJitter, Vhost};
 use crate::dvr::{Cut, Options, Output, Plan, Recorder};
 use crate::error::{Code, Error, Result};
 use crate::hub::{Name, Stream};
-use crate::media::{Correction, Headers};
+use crate::media::{Correction, Frame, Headers};
 use crate::time::Time;
 
 /// Recorders at most.
@@ -55,6 +55,8 @@ enum Owner {
     Vhost,
     /// The host has; the stream's frames, or its own.
     Host { fed: bool },
+    /// Nobody's any more: it goes when its files are written.
+    Nobody,
 }
 
 /// What the host wants of a recorder of its own.
@@ -101,19 +103,25 @@ impl Engine {
                 recording.recorder.begin(now, &Headers::default());
             }
         } else if let Some(stream) = self.hub.find(&name) {
-            self.begin_taps(now, stream);
+            self.join_taps(now, stream, |engine, taps, headers| {
+                taps.dvr.push(id);
+                if let Some(recording) = engine.recordings.find_mut(id) {
+                    recording.live = true;
+                    recording.recorder.begin(now, headers);
+                }
+            });
         }
         Ok(id)
     }
 
-    /// Gives a recorder that isn't of a stream its next frame.
-    pub fn dvr_write(&mut self, id: u32, frame: &crate::media::Frame) -> Result<()> {
+    /// Gives a recorder that isn't of a stream its next frames.
+    pub fn dvr_write(&mut self, id: u32, frames: &[Frame]) -> Result<()> {
         let (now, when) = (self.now(), sys::calendar(self.settings.utc_time));
         let recording = self.recordings.find_mut(id).ok_or_else(gone)?;
         if recording.owner != (Owner::Host { fed: true }) {
             return Err(Error::new(Code::State, "this recorder is of a stream"));
         }
-        recording.recorder.write(now, &when, frame);
+        frames.iter().for_each(|frame| recording.recorder.write(now, &when, frame));
         self.drain_dvr(id);
         Ok(())
     }
@@ -126,14 +134,14 @@ impl Engine {
     /// Begins to write, with what was kept of what came before.
     pub fn dvr_start(&mut self, id: u32) -> Result<()> {
         let (now, when) = (self.now(), sys::calendar(self.settings.utc_time));
-        self.recordings.find_mut(id).ok_or_else(gone)?.recorder.start(now, &when);
+        self.held_dvr(id)?.recorder.start(now, &when);
         self.drain_dvr(id);
         Ok(())
     }
 
     /// Ends the file, and writes no more until it is started again.
     pub fn dvr_stop(&mut self, id: u32) -> Result<()> {
-        self.recordings.find_mut(id).ok_or_else(gone)?.recorder.stop();
+        self.held_dvr(id)?.recorder.stop();
         self.drain_dvr(id);
         Ok(())
     }
@@ -142,25 +150,40 @@ impl Engine {
     /// soon as it can be.
     pub fn dvr_cut(&mut self, id: u32, at_once: bool) -> Result<()> {
         let cut = if at_once { Cut::AtOnce } else { Cut::AtKeyframe };
-        self.recordings.find_mut(id).ok_or_else(gone)?.recorder.cut(cut);
+        self.held_dvr(id)?.recorder.cut(cut);
         self.drain_dvr(id);
         Ok(())
     }
 
-    /// Ends a recorder of the host's. What it has recorded is still written.
+    fn held_dvr(&mut self, id: u32) -> Result<&mut Recording> {
+        self.recordings.find_mut(id).filter(|recording| recording.owner != Owner::Nobody).ok_or_else(gone)
+    }
+
+    /// Ends a recorder of the host's. What it has recorded is still written, and told;
+    /// [`Event::RecorderEnded`] comes last.
     pub fn dvr_close(&mut self, id: u32) -> Result<()> {
         let now = self.now();
         let recording = self.recordings.find_mut(id).ok_or_else(gone)?;
-        if recording.owner == Owner::Vhost {
-            return Err(Error::new(Code::State, "this recorder is the configuration's"));
+        match recording.owner {
+            Owner::Host { .. } => {}
+            Owner::Vhost => return Err(Error::new(Code::State, "this recorder is the configuration's")),
+            Owner::Nobody => return Err(gone()),
         }
-        recording.live = false;
-        recording.owner = Owner::Vhost;
-        recording.name.stream.clear();
-        recording.recorder.stop();
-        recording.recorder.end(now);
-        self.drain_dvr(id);
+        let name = recording.name.clone();
+        self.stop_dvr(now, id);
+        self.leave_taps(&name, |taps| taps.dvr.retain(|dvr| *dvr != id));
         Ok(())
+    }
+
+    /// Ends a recorder: it goes when its files are written.
+    pub(super) fn stop_dvr(&mut self, now: Time, id: u32) {
+        if let Some(recording) = self.recordings.find_mut(id) {
+            recording.live = false;
+            recording.owner = Owner::Nobody;
+            recording.recorder.stop();
+            recording.recorder.end(now);
+        }
+        self.drain_dvr(id);
     }
 
     /// Begins to record a stream that begins: by the vhost's settings, and for the host.
@@ -176,20 +199,15 @@ impl Engine {
         let other = |r: &Recording| r.owner == Owner::Vhost && Some(&r.settings) != settings;
         let others: Vec<u32> =
             self.recordings.iter().filter(|(_, r)| r.name == *name && other(r)).map(|(id, _)| id).collect();
-        for id in others {
-            if let Some(recording) = self.recordings.find_mut(id) {
-                recording.name.stream.clear();
-                recording.recorder.stop();
-            }
-            self.drain_dvr(id);
-        }
+        others.into_iter().for_each(|id| self.stop_dvr(now, id));
         if let Some(settings) = settings
             && self.dvr_find(name).is_none()
             && let Err(e) = self.add_recorder(name, settings, Owner::Vhost)
         {
             warn!("{name} is not recorded: {e}");
         }
-        let reads = |r: &Recording| r.name == *name && r.owner != (Owner::Host { fed: true });
+        let reads =
+            |r: &Recording| r.name == *name && matches!(r.owner, Owner::Vhost | Owner::Host { fed: false });
         let ids: SmallVec<[u32; 1]> =
             self.recordings.iter().filter(|(_, r)| reads(r)).map(|(id, _)| id).collect();
         for id in &ids {
@@ -266,8 +284,9 @@ impl Engine {
             self.timers.set(at, Alarm::Dvr(id));
         }
         let over = !recording.live && !recording.recorder.is_recording() && recording.files.is_empty();
-        if over && recording.owner == Owner::Vhost {
+        if over && matches!(recording.owner, Owner::Vhost | Owner::Nobody) {
             self.recordings.remove(id);
+            self.tell(Event::RecorderEnded { recorder: id });
         }
     }
 
@@ -391,7 +410,11 @@ impl Engine {
     fn tell_dvr(&mut self, recorder: u32, path: &Path, news: DvrNews) {
         let Some(recording) = self.recordings.find(recorder) else { return };
         let (name, path) = (recording.name.clone(), path.to_string_lossy().into_owned());
-        self.tell(Event::Recording { recorder, name, path, news });
+        let stream = match recording.owner {
+            Owner::Host { fed: true } => 0,
+            _ => self.hub.find(&name).unwrap_or(0),
+        };
+        self.tell(Event::Recording { recorder, stream, name, path, news });
     }
 
     fn add_recorder(&mut self, name: &Name, settings: &Arc<Settings>, owner: Owner) -> Result<u32> {

@@ -44,17 +44,31 @@ pub enum Event {
         /// Its name.
         name: String,
     },
+    /// Such a writer has ended; nothing more is told of it.
+    #[cfg(feature = "hls")]
+    HlsEnded {
+        /// The writer.
+        hls: u32,
+    },
     /// Something became of a recording's file.
     #[cfg(feature = "dvr")]
     Recording {
         /// The recorder.
         recorder: u32,
+        /// The stream's id; 0 if it is gone, or there is none.
+        stream: u32,
         /// The stream.
         name: Name,
         /// The file; empty where none is concerned.
         path: String,
         /// What became of it.
         news: super::DvrNews,
+    },
+    /// A recorder has ended, and its files are written; nothing more is told of it.
+    #[cfg(feature = "dvr")]
+    RecorderEnded {
+        /// The recorder.
+        recorder: u32,
     },
     /// An encoder's stream has ended: the encoder has, or another publisher took its place.
     EncoderEnded {

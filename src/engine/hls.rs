@@ -33,13 +33,15 @@ pub(super) struct Segments {
     pub(super) settings: Arc<Settings>,
     owner: Owner,
     /// A publish goes on.
-    live: bool,
+    pub(super) live: bool,
     /// When the last publish ended.
     ended: Time,
     /// Why there is no playlist, or not of all tracks.
     pub(super) trouble: Option<String>,
     /// No track of this publish can be carried.
     pub(super) refused: bool,
+    /// Bytes of files that the host has not taken out of the queue of events.
+    untold: usize,
     #[cfg(feature = "http")]
     pub(super) waiting: Vec<super::web::hls::Waiting>,
 }
@@ -82,19 +84,29 @@ impl Engine {
                 segments.writer.begin(&Headers::default());
             }
         } else if let Some(stream) = self.hub.find(&name) {
-            self.begin_taps(now, stream);
+            self.join_taps(now, stream, |engine, taps, headers| {
+                taps.hls.push(id);
+                if let Some(segments) = engine.segments.find_mut(id) {
+                    segments.live = true;
+                    segments.writer.begin(headers);
+                }
+            });
         }
         Ok(id)
     }
 
-    /// Gives a writer that isn't made of a stream its next frame.
-    pub fn hls_write(&mut self, id: u32, frame: &Frame) -> Result<()> {
+    /// Gives a writer that isn't made of a stream its next frames. [`Code::Again`] while the host has left more
+    /// than the settings' `max_bytes` of what it is told in the queue: then nothing was taken.
+    pub fn hls_write(&mut self, id: u32, frames: &[Frame]) -> Result<()> {
         let when = super::sys::calendar(self.settings.utc_time);
         let segments = self.segments.find_mut(id).ok_or_else(gone)?;
         if !matches!(segments.owner, Owner::Host { fed: true, .. }) {
             return Err(Error::new(Code::State, "this writer is made of a stream"));
         }
-        segments.writer.write(&when, frame);
+        if segments.untold > segments.settings.max_bytes {
+            return Err(Error::new(Code::Again, "finished files wait for a poll to hand them over"));
+        }
+        frames.iter().for_each(|frame| segments.writer.write(&when, frame));
         let now = self.now();
         self.drain_hls(now, id);
         Ok(())
@@ -111,8 +123,8 @@ impl Engine {
         Ok(segments.writer.file(name))
     }
 
-    /// Ends a writer of the host's; the playlist says that it is over, and then all of it is given up,
-    /// files in a folder aside.
+    /// Ends a writer of the host's: the last segment ends, the playlist says that it is over, and then all of
+    /// it is given up, files in a folder aside. [`Event::HlsEnded`] is the last that is told of it.
     pub fn hls_close(&mut self, id: u32) -> Result<()> {
         let now = self.now();
         let segments = self.segments.find_mut(id).ok_or_else(gone)?;
@@ -120,8 +132,10 @@ impl Engine {
             return Err(Error::new(Code::State, "this writer is the configuration's"));
         }
         segments.writer.finish();
+        let name = segments.name.clone();
         self.drain_hls(now, id);
         self.drop_writer(id);
+        self.leave_taps(&name, |taps| taps.hls.retain(|hls| *hls != id));
         Ok(())
     }
 
@@ -277,6 +291,7 @@ impl Engine {
         let Some(segments) = self.segments.find_mut(id) else { return };
         let settings = segments.settings.clone();
         if let Owner::Host { told: true, .. } = segments.owner {
+            segments.untold = segments.untold.saturating_add(bytes.len());
             self.tell(Event::HlsFile {
                 hls: id,
                 kind,
@@ -336,6 +351,7 @@ impl Engine {
             ended: Time::ZERO,
             trouble: None,
             refused: false,
+            untold: 0,
             #[cfg(feature = "http")]
             waiting: Vec::new(),
         });
@@ -345,7 +361,17 @@ impl Engine {
     fn drop_writer(&mut self, id: u32) {
         #[cfg(feature = "http")]
         self.refuse_waiting(id);
-        self.segments.remove(id);
+        let dropped = self.segments.remove(id);
+        if dropped.is_some_and(|segments| segments.owner != Owner::Vhost) {
+            self.tell(Event::HlsEnded { hls: id });
+        }
+    }
+
+    /// The host has taken a file out of the queue of events.
+    pub(super) fn hls_told(&mut self, id: u32, bytes: usize) {
+        if let Some(segments) = self.segments.find_mut(id) {
+            segments.untold = segments.untold.saturating_sub(bytes);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The disk's thread as the engine uses it: jobs go out with what they are for, and what came of them is
 //! handed to whoever asked.
 
+#[cfg(feature = "dvr")]
 use log::{debug, warn};
 
 use super::Engine;
@@ -68,6 +69,7 @@ impl Engine {
         self.resume_dvr();
     }
 
+    #[cfg_attr(not(feature = "hls"), allow(unused_variables))]
     fn on_job_done(&mut self, now: Time, purpose: Purpose, outcome: Outcome) {
         match (purpose, outcome) {
             #[cfg(feature = "hls")]

@@ -1,11 +1,14 @@
 //! Streams that this process publishes itself: from encoders' threads, and virtual live.
 
+use std::sync::Arc;
+
 use log::{info, warn};
 
 use super::encoder::Encoder;
 use super::ingest::{Ingest, RETRY};
 use super::timers::Alarm;
 use super::{Engine, Event, FrameSource};
+use crate::config::Vhost;
 use crate::config::table::DEFAULT_VHOST;
 use crate::error::{Code, Error, Result};
 use crate::hub::{Name, Source};
@@ -21,10 +24,7 @@ impl Engine {
         stream: &str,
         source: Box<dyn FrameSource>,
     ) -> Result<u32> {
-        let asked = if vhost.is_empty() { DEFAULT_VHOST } else { vhost };
-        let settings = self.settings.vhost(asked).cloned();
-        let settings =
-            settings.ok_or_else(|| Error::new(Code::NotFound, format!("vhost {asked} is not configured")))?;
+        let settings = self.vhost(vhost)?.clone();
         let name = Name { vhost: settings.name.clone(), app: app.to_owned(), stream: stream.to_owned() };
         let now = self.now();
         let mut source = Some(source);
@@ -50,6 +50,19 @@ impl Engine {
         // What it had written before.
         self.drain_encoders(now);
         Ok(id)
+    }
+
+    /// The whole name of `vhost/app/stream`; an empty vhost is the default one, as is one that isn't
+    /// configured.
+    pub fn name(&self, vhost: &str, app: &str, stream: &str) -> Result<Name> {
+        let vhost = self.vhost(vhost)?.name.clone();
+        Ok(Name { vhost, app: app.to_owned(), stream: stream.to_owned() })
+    }
+
+    fn vhost(&self, name: &str) -> Result<&Arc<Vhost>> {
+        let asked = if name.is_empty() { DEFAULT_VHOST } else { name };
+        let found = self.settings.vhost(asked);
+        found.ok_or_else(|| Error::new(Code::NotFound, format!("vhost {asked} is not configured")))
     }
 
     /// Takes all frames that encoders have put into their queues.

@@ -28,6 +28,11 @@ mod remote;
 mod rtmp;
 mod session;
 mod sys;
+// Without either no stream has a tap.
+#[cfg_attr(
+    not(any(feature = "hls", feature = "dvr")),
+    allow(unused_variables, unused_imports, clippy::drop_non_drop)
+)]
 mod taps;
 mod timers;
 #[cfg(feature = "http")]
@@ -337,6 +342,10 @@ impl Engine {
     /// The next thing that the host is to know.
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.told.pop_front();
+        #[cfg(feature = "hls")]
+        if let Some(Event::HlsFile { hls, bytes, .. }) = &event {
+            self.hls_told(*hls, bytes.len());
+        }
         if self.told.is_empty() && self.told.capacity() > KEPT {
             self.told = VecDeque::new();
         }
@@ -395,6 +404,7 @@ impl Drop for Engine {
         for id in self.encoders.ids() {
             self.end_encoder(id);
         }
+        self.stop_taps();
         info!("stopped after {} ms, {} connections closed", self.now().as_millis(), self.conns.len());
     }
 }

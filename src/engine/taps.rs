@@ -7,6 +7,10 @@ use smallvec::SmallVec;
 use super::Engine;
 #[cfg(any(feature = "hls", feature = "dvr"))]
 use super::sys;
+#[cfg(any(feature = "hls", feature = "dvr"))]
+use crate::hub::Name;
+#[cfg(any(feature = "hls", feature = "dvr"))]
+use crate::media::Headers;
 use crate::time::Time;
 
 /// What reads one stream while it is published.
@@ -15,9 +19,9 @@ pub(super) struct Taps {
     /// The frame that they are given next.
     cursor: u64,
     #[cfg(feature = "hls")]
-    hls: SmallVec<[u32; 1]>,
+    pub(super) hls: SmallVec<[u32; 1]>,
     #[cfg(feature = "dvr")]
-    dvr: SmallVec<[u32; 1]>,
+    pub(super) dvr: SmallVec<[u32; 1]>,
 }
 
 impl Taps {
@@ -51,6 +55,31 @@ impl Engine {
         if !taps.is_empty() {
             self.taps.insert(id, taps);
             self.hub.tap(id, true);
+        }
+    }
+
+    /// One more reads a stream that is published, and the others go on as they were; `add` puts it among them
+    /// and begins it with the headers in force.
+    #[cfg(any(feature = "hls", feature = "dvr"))]
+    pub(super) fn join_taps(&mut self, now: Time, id: u32, add: impl FnOnce(&mut Self, &mut Taps, &Headers)) {
+        self.run_taps(now, id);
+        let Some(stream) = self.hub.stream(id).filter(|stream| stream.publisher().is_some()) else { return };
+        let (headers, cursor) = (stream.ring().headers().clone(), stream.ring().head());
+        let mut taps = self.taps.remove(&id).unwrap_or(Taps { cursor, ..Taps::default() });
+        add(self, &mut taps, &headers);
+        self.taps.insert(id, taps);
+        self.hub.tap(id, true);
+    }
+
+    /// One reads its stream no longer; `remove` takes it from among the others.
+    #[cfg(any(feature = "hls", feature = "dvr"))]
+    pub(super) fn leave_taps(&mut self, name: &Name, remove: impl FnOnce(&mut Taps)) {
+        let Some(id) = self.hub.find(name) else { return };
+        let Some(taps) = self.taps.get_mut(&id) else { return };
+        remove(taps);
+        if taps.is_empty() {
+            self.taps.remove(&id);
+            self.hub.tap(id, false);
         }
     }
 
@@ -106,6 +135,22 @@ impl Engine {
         if let Some(stream) = self.hub.stream_mut(id) {
             stream.release();
         }
+    }
+
+    /// The loop ends: what reads streams, or the host's frames, ends what it has begun.
+    pub(super) fn stop_taps(&mut self) {
+        let now = self.now();
+        for id in self.hub.ids() {
+            self.end_taps(now, id);
+        }
+        #[cfg(feature = "hls")]
+        for id in self.segments.ids() {
+            if self.segments.find(id).is_some_and(|segments| segments.live) {
+                self.end_hls(now, id);
+            }
+        }
+        #[cfg(feature = "dvr")]
+        self.recordings.ids().into_iter().for_each(|id| self.stop_dvr(now, id));
     }
 
     /// The settings have changed: streams that are published are read by them from now on.

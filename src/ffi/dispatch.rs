@@ -56,9 +56,15 @@ fn deliver(handle: &camrill_engine_t, event: Event) -> Result<()> {
         Event::Play(subject) => (CAMRILL_EVENT_PLAY, subject, String::new()),
         Event::Stop(subject) => (CAMRILL_EVENT_STOP, subject, String::new()),
         #[cfg(feature = "hls")]
-        Event::HlsFile { .. } | Event::HlsGone { .. } => return Ok(()),
+        Event::HlsFile { .. } | Event::HlsGone { .. } | Event::HlsEnded { .. } => {
+            super::hls::deliver(handle, event);
+            return Ok(());
+        }
         #[cfg(feature = "dvr")]
-        Event::Recording { .. } => return Ok(()),
+        Event::Recording { .. } | Event::RecorderEnded { .. } => {
+            super::recorder::deliver(handle, event);
+            return Ok(());
+        }
         Event::Admission(admission) => return ask(handle, &admission),
         Event::NeedKeyframe { encoder } => {
             let publisher =
@@ -75,9 +81,23 @@ fn deliver(handle: &camrill_engine_t, event: Event) -> Result<()> {
             return Ok(());
         }
     };
+    tell(handle, kind, &subject, &reason, &File::default());
+    Ok(())
+}
+
+/// What an event says of a file.
+#[derive(Debug, Default)]
+pub(super) struct File<'a> {
+    pub(super) path: &'a str,
+    pub(super) duration_us: i64,
+    pub(super) bytes: u64,
+}
+
+/// Calls `on_event`.
+pub(super) fn tell(handle: &camrill_engine_t, kind: i32, subject: &Subject, reason: &str, file: &File<'_>) {
     if let Some(on_event) = handle.callbacks.on_event {
-        let text = Texts::new(&subject);
-        let reason = c_string(&reason);
+        let text = Texts::new(subject);
+        let (reason, path) = (c_string(reason), c_string(file.path));
         let event = camrill_event_t {
             struct_size: size_of::<camrill_event_t>() as u32,
             r#type: kind,
@@ -89,11 +109,13 @@ fn deliver(handle: &camrill_engine_t, event: Event) -> Result<()> {
             param: text.param.as_ptr(),
             address: text.address.as_ptr(),
             reason: reason.as_ptr(),
+            path: path.as_ptr(),
+            duration_us: file.duration_us,
+            bytes: file.bytes,
         };
         // SAFETY: the host's function; the struct and its strings outlive the call.
         unsafe { on_event(handle.callbacks.user, &event) };
     }
-    Ok(())
 }
 
 fn ask(handle: &camrill_engine_t, admission: &Admission) -> Result<()> {

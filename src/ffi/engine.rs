@@ -106,8 +106,10 @@ pub unsafe extern "C" fn camrill_engine_new(
 
 /// Frees an engine: every connection is closed and every callback's `user_free` runs. NULL is allowed.
 /// Inside a callback it is legal and done when the call that is going on returns; no callback but
-/// `user_free` runs after it, and nothing may be called on the engine. Publishers of it stay valid, and
-/// their writes answer CAMRILL_ESTATE. Publishers' `user_free` come before the engine's.
+/// `user_free` runs after it, and nothing may be called on the engine. Publishers, HLS and recorders of it
+/// stay valid, to be freed, and calls with them answer CAMRILL_ESTATE. Their `user_free` come before the
+/// engine's. Recordings that are going on are written to their ends, for which it waits up to 5 s, without
+/// telling on_file.
 ///
 /// # Safety
 /// `engine` is NULL or came from camrill_engine_new() and has not been freed.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use log::LevelFilter;
 
@@ -22,6 +22,12 @@ pub struct camrill_engine_t {
     pub(super) remote: Remote,
     pub(super) callbacks: Callbacks,
     pub(super) publishers: Mutex<HashMap<u32, PublisherCallbacks>>,
+    #[cfg(feature = "hls")]
+    pub(super) hls: Mutex<HashMap<u32, super::hls::HlsCallbacks>>,
+    #[cfg(feature = "dvr")]
+    pub(super) recorders: Mutex<HashMap<u32, super::recorder::RecorderCallbacks>>,
+    /// Until the host's memory of it is gone; what is made of it asks first.
+    alive: Arc<AtomicBool>,
     level: LevelFilter,
     /// The thread whose call is going on ([`here`]), 0 if none; with [`FREED`] when the host has freed it.
     owner: AtomicUsize,
@@ -86,6 +92,11 @@ impl camrill_engine_t {
             engine: Mutex::new(Some(engine)),
             callbacks,
             publishers: Mutex::new(HashMap::new()),
+            #[cfg(feature = "hls")]
+            hls: Mutex::default(),
+            #[cfg(feature = "dvr")]
+            recorders: Mutex::default(),
+            alive: Arc::new(AtomicBool::new(true)),
             level,
             owner: AtomicUsize::new(0),
             poisoned: AtomicBool::new(false),
@@ -188,6 +199,29 @@ impl camrill_engine_t {
     }
 }
 
+/// An engine as what is made of it holds it: it may be freed before.
+#[cfg(any(feature = "hls", feature = "dvr"))]
+#[derive(Debug, Clone)]
+pub(super) struct Link {
+    engine: *const camrill_engine_t,
+    alive: Arc<AtomicBool>,
+}
+
+#[cfg(any(feature = "hls", feature = "dvr"))]
+impl Link {
+    pub(super) fn new(handle: &camrill_engine_t) -> Self {
+        Self { engine: handle, alive: Arc::clone(&handle.alive) }
+    }
+
+    /// The engine, for [`call`] on its loop's thread.
+    pub(super) fn engine(&self) -> Result<*const camrill_engine_t> {
+        if self.alive.load(Ordering::Acquire) {
+            return Ok(self.engine);
+        }
+        Err(Error::new(Code::State, "the engine has been freed"))
+    }
+}
+
 /// The engine behind a pointer.
 ///
 /// # Safety
@@ -287,6 +321,7 @@ pub(super) unsafe fn free(pointer: *mut camrill_engine_t) {
 unsafe fn destroy(pointer: *mut camrill_engine_t, tells: bool) {
     // SAFETY: the caller's contract.
     let handle = unsafe { Box::from_raw(pointer) };
+    handle.alive.store(false, Ordering::Release);
     let outer = logger::begin(handle.level);
     // A panic while it is torn down must not keep the host from its memory.
     let _ = guarded(|| {
@@ -305,6 +340,10 @@ unsafe fn destroy(pointer: *mut camrill_engine_t, tells: bool) {
     for publisher in publishers.into_values() {
         publisher.end();
     }
+    #[cfg(feature = "hls")]
+    super::hls::end_all(&handle);
+    #[cfg(feature = "dvr")]
+    super::recorder::end_all(&handle);
     let (user, user_free) = (handle.callbacks.user, handle.callbacks.user_free);
     drop(handle);
     if let Some(user_free) = user_free {

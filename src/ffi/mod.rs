@@ -9,15 +9,26 @@ mod control;
 mod convert;
 mod dispatch;
 mod engine;
+mod feed;
 mod handle;
+#[cfg(feature = "hls")]
+mod hls;
 mod logger;
 mod publisher;
 mod queue;
+#[cfg(feature = "dvr")]
+mod recorder;
+#[cfg(any(feature = "hls", feature = "dvr"))]
+mod settings;
 mod types;
 
 pub use config::*;
 pub use control::*;
 pub use engine::*;
 pub use handle::camrill_engine_t;
+#[cfg(feature = "hls")]
+pub use hls::*;
 pub use publisher::*;
+#[cfg(feature = "dvr")]
+pub use recorder::*;
 pub use types::*;

@@ -5,13 +5,13 @@
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::convert::{optional_text, read, text, write};
+use super::convert::{read, write};
+use super::feed::{Feed, Tracks, frame_and_data, names};
 use super::handle::{PublisherCallbacks, call, camrill_engine_t, guarded, no_engine};
 use super::queue::{self, Sender};
 use super::types::*;
 use crate::error::{Code, Error, Result};
-use crate::media::{AudioFormat, Kind, PackError, Packed, Packer};
-use crate::wire::limits;
+use crate::media::{Kind, Packed};
 
 /// Bytes that may wait where the host names no number.
 const QUEUE_BYTES: usize = 4 * 1024 * 1024;
@@ -23,9 +23,7 @@ const QUEUE_BYTES_MIN: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct camrill_publisher_t {
     sender: Sender,
-    packer: Packer,
-    video: bool,
-    audio: Option<AudioFormat>,
+    feed: Feed,
     queue_bytes: usize,
     /// Video was dropped: nothing is taken until the next keyframe.
     waits_for_key: bool,
@@ -52,7 +50,7 @@ pub unsafe extern "C" fn camrill_publisher_new(
                 return Err(Error::new(Code::InvalidArgument, "out is NULL"));
             }
             let config = read(config)?;
-            let (vhost, app, name) = names(&config)?;
+            let (vhost, app, name) = names(config.vhost, config.app, config.name)?;
             let (sender, receiver) = queue::channel(handle.remote.clone());
             let publisher = Box::new(camrill_publisher_t::new(&config, sender)?);
             let encoder = handle.with(|engine| engine.publish(vhost, app, name, Box::new(receiver)))?;
@@ -87,15 +85,7 @@ pub unsafe extern "C" fn camrill_publisher_write(
         let publisher = unsafe { publisher.as_mut() }
             .ok_or_else(|| Error::new(Code::InvalidArgument, "publisher is NULL"))?;
         // SAFETY: as above.
-        let frame = unsafe { read(frame) }?;
-        if frame.data.is_null() || frame.size == 0 {
-            return Err(Error::new(Code::InvalidArgument, "the frame has no data"));
-        }
-        if frame.size > limits::RTMP_MESSAGE_BYTES {
-            return Err(Error::new(Code::BadFrame, PackError::TooLarge.to_string()));
-        }
-        // SAFETY: not NULL, and `size` bytes by the caller's contract.
-        let data = unsafe { std::slice::from_raw_parts(frame.data, frame.size) };
+        let (frame, data) = unsafe { frame_and_data(frame) }?;
         publisher.write(frame.codec, data, frame.pts_us, frame.dts_us).map(|()| CAMRILL_OK)
     }))
 }
@@ -144,33 +134,18 @@ pub unsafe extern "C" fn camrill_publisher_free(publisher: *mut camrill_publishe
 }
 
 impl camrill_publisher_t {
-    fn new(config: &camrill_publisher_config_t, sender: Sender) -> Result<Self> {
-        let wrong = |what: &str, value: i32, expected: &str| {
-            Error::new(Code::InvalidArgument, format!("{what} is {value}; {expected} expected"))
-        };
-        let video = match config.video_codec {
-            CAMRILL_CODEC_NONE => false,
-            CAMRILL_CODEC_H264 => true,
-            other => return Err(wrong("video_codec", other, "CAMRILL_CODEC_H264 or CAMRILL_CODEC_NONE")),
-        };
-        let mut packer = Packer::default();
-        let audio = match config.audio_codec {
-            CAMRILL_CODEC_NONE => None,
-            CAMRILL_CODEC_AAC if config.audio_config.is_null() => Some(AudioFormat::Adts),
-            CAMRILL_CODEC_AAC => {
-                let size = config.audio_config_size.min(limits::AMF_STRING_BYTES);
-                // SAFETY: not NULL, and that many bytes by the caller's contract.
-                let bytes = unsafe { std::slice::from_raw_parts(config.audio_config, size) };
-                packer.aac_config(bytes).map_err(|e| {
-                    Error::new(Code::InvalidArgument, format!("audio_config is no AudioSpecificConfig: {e}"))
-                })?;
-                Some(AudioFormat::Raw)
-            }
-            other => return Err(wrong("audio_codec", other, "CAMRILL_CODEC_AAC or CAMRILL_CODEC_NONE")),
-        };
-        if !video && audio.is_none() {
-            return Err(Error::new(Code::InvalidArgument, "neither video_codec nor audio_codec is set"));
-        }
+    /// # Safety
+    /// The config's buffers are as camrill_publisher_new() wants them.
+    unsafe fn new(config: &camrill_publisher_config_t, sender: Sender) -> Result<Self> {
+        // SAFETY: the caller's contract.
+        let feed = unsafe {
+            Feed::new(Tracks {
+                video_codec: config.video_codec,
+                audio_codec: config.audio_codec,
+                audio_config: config.audio_config,
+                audio_config_size: config.audio_config_size,
+            })
+        }?;
         let queue_bytes = match config.queue_bytes as usize {
             0 => QUEUE_BYTES,
             n if n >= QUEUE_BYTES_MIN => n,
@@ -181,9 +156,7 @@ impl camrill_publisher_t {
         };
         Ok(Self {
             sender,
-            packer,
-            video,
-            audio,
+            feed,
             queue_bytes,
             waits_for_key: false,
             written: AtomicU32::new(0),
@@ -198,15 +171,7 @@ impl camrill_publisher_t {
         if self.sender.is_closed() {
             return Err(Error::new(Code::State, "the stream is no longer this publisher's"));
         }
-        let bad = |e: PackError| Error::new(Code::BadFrame, e.to_string());
-        let packed = match (codec, self.audio) {
-            (CAMRILL_CODEC_H264, _) if self.video => self.packer.h264(data, pts, dts).map_err(bad)?,
-            (CAMRILL_CODEC_AAC, Some(format)) => self.packer.aac(format, data, pts).map_err(bad)?,
-            (other, _) => {
-                let message = format!("codec is {other}, which the publisher was not made with");
-                return Err(Error::new(Code::InvalidArgument, message));
-            }
-        };
+        let packed = self.feed.pack(codec, data, pts, dts)?;
         self.queue(packed)
     }
 
@@ -218,7 +183,7 @@ impl camrill_publisher_t {
         if waits || !self.sender.has_room(packed.len(), bytes, self.queue_bytes) {
             self.waits_for_key |= video;
             // A header may have been among them: it goes out again with the next frame of its track.
-            self.packer.lost_headers();
+            self.feed.lost_headers();
             self.dropped.fetch_add(1, Ordering::Relaxed);
             self.sender.set_dropped();
             self.sender.wake();
@@ -235,25 +200,4 @@ impl camrill_publisher_t {
         self.sender.wake();
         Ok(())
     }
-}
-
-/// The three parts of the name, checked as those of a network publisher are.
-///
-/// # Safety
-/// The strings are NULL or end in NUL and outlive the result.
-unsafe fn names<'a>(config: &camrill_publisher_config_t) -> Result<(&'a str, &'a str, &'a str)> {
-    // SAFETY: the caller's contract.
-    let (vhost, app, name) = unsafe {
-        (optional_text(config.vhost, "vhost")?, text(config.app, "app")?, text(config.name, "name")?)
-    };
-    for (what, part) in [("vhost", vhost), ("app", app), ("name", name)] {
-        let empty = part.is_empty() && what != "vhost";
-        let slash = part.contains('/') && what != "app";
-        let dots = part.split('/').any(|segment| segment == "..");
-        if empty || slash || dots || part.len() > limits::NAME_BYTES || part.chars().any(char::is_control) {
-            let message = format!("{what} is {part:?}; a name of 1 to {} bytes expected", limits::NAME_BYTES);
-            return Err(Error::new(Code::InvalidArgument, message));
-        }
-    }
-    Ok((vhost, app, name))
 }

@@ -39,7 +39,7 @@ pub const CAMRILL_EIO: i32 = -200;
 pub const CAMRILL_EADDRESS: i32 = -201;
 /// A peer broke its protocol.
 pub const CAMRILL_EPROTOCOL: i32 = -300;
-/// Not now: a bounded queue is full.
+/// Not now: a bounded queue is full, or what is asked for is to come.
 pub const CAMRILL_EAGAIN: i32 = -400;
 /// A limit is reached.
 pub const CAMRILL_ELIMIT: i32 = -401;
@@ -73,6 +73,13 @@ pub const CAMRILL_EVENT_UNPUBLISHED: i32 = 4;
 pub const CAMRILL_EVENT_PLAY: i32 = 5;
 /// A client no longer plays.
 pub const CAMRILL_EVENT_STOP: i32 = 6;
+/// The configuration's recorder of a stream has begun a file, `path`.
+pub const CAMRILL_EVENT_RECORDING: i32 = 7;
+/// Such a file is complete: `path`, `duration_us`, `bytes`.
+pub const CAMRILL_EVENT_RECORDED: i32 = 8;
+/// Such a file could not be written, or not to its end; `reason` says why. `path` is empty where there is
+/// no file: the stream, or a track of it, is not recorded.
+pub const CAMRILL_EVENT_RECORD_FAILED: i32 = 9;
 
 /// A client asks to connect to an application.
 pub const CAMRILL_ACTION_CONNECT: i32 = 1;
@@ -135,8 +142,14 @@ pub struct camrill_event_t {
     pub param: *const c_char,
     /// The client's address and port, empty if none.
     pub address: *const c_char,
-    /// Why, for CAMRILL_EVENT_CLOSED; else empty.
+    /// Why, for CAMRILL_EVENT_CLOSED and CAMRILL_EVENT_RECORD_FAILED; else empty.
     pub reason: *const c_char,
+    /// The file, for CAMRILL_EVENT_REC…; else empty.
+    pub path: *const c_char,
+    /// How long it plays, in µs, for CAMRILL_EVENT_RECORDED; else 0.
+    pub duration_us: i64,
+    /// Its length in bytes, for CAMRILL_EVENT_RECORDED; else 0.
+    pub bytes: u64,
 }
 
 /// What a client asks for. All strings are UTF-8, never NULL, and valid only during the callback.

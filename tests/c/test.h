@@ -68,7 +68,9 @@ static UNUSED int64_t now_ms(void)
 /* One event, kept. */
 struct seen {
     camrill_id_t client, stream;
-    char vhost[64], app[64], name[64], param[64], address[64], reason[128];
+    char vhost[64], app[64], name[64], param[64], address[64], reason[128], path[256];
+    int64_t duration_us;
+    uint64_t bytes;
 };
 
 struct question {
@@ -81,8 +83,8 @@ struct question {
 struct host {
     camrill_engine_t *engine;
     int32_t port;
-    int events, counts[8];
-    struct seen last[8];
+    int events, counts[10];
+    struct seen last[10];
     int asked;
     struct question questions[64];
     int32_t verdict;
@@ -108,7 +110,7 @@ static UNUSED void host_on_event(void *user, const camrill_event_t *event)
 {
     struct host *h = user;
     struct seen *s;
-    CHECK(event->struct_size == sizeof *event && event->type >= 1 && event->type <= 6);
+    CHECK(event->struct_size == sizeof *event && event->type >= 1 && event->type <= 9);
     CHECK(!h->freed);
     h->after += h->given_up;
     h->events++;
@@ -122,6 +124,9 @@ static UNUSED void host_on_event(void *user, const camrill_event_t *event)
     keep(s->param, sizeof s->param, event->param);
     keep(s->address, sizeof s->address, event->address);
     keep(s->reason, sizeof s->reason, event->reason);
+    keep(s->path, sizeof s->path, event->path);
+    s->duration_us = event->duration_us;
+    s->bytes = event->bytes;
     if (h->on_event != NULL)
         h->on_event(h, event);
 }
