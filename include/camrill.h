@@ -829,14 +829,15 @@ int32_t camrill_publisher_stats(const struct camrill_publisher_t *publisher,
 void camrill_publisher_free(struct camrill_publisher_t *publisher);
 
 // Has HLS made of a stream, or of frames that come with camrill_hls_write(), and writes it to `out`. It is
-// apart from the configuration's, and not served: the host takes the files. CAMRILL_EINVAL for a value out
-// of its range, CAMRILL_ECONFIG for names that lead out of the folder and parts of TS, CAMRILL_ENOENT if the
-// vhost is not configured. `user_free` is not called on failure.
+// apart from the configuration's, joins a stream that is published at its next keyframe, and is not served:
+// the host takes the files. CAMRILL_EINVAL for a value out of its range, CAMRILL_ECONFIG for a stream whose
+// name can't be a file's, CAMRILL_ENOENT if the vhost is not configured. `user_free` is not called on failure.
 int32_t camrill_hls_new(struct camrill_engine_t *engine,
                         const struct camrill_hls_config_t *config,
                         struct camrill_hls_t **out);
 
-// Adds one frame, as camrill_publisher_write() does; what comes before the first keyframe is left out.
+// Adds one frame, as camrill_publisher_write() does; what comes before the first keyframe is left out,
+// and what comes then is held until each track of the config has come, for at most 2 s of it.
 // CAMRILL_EAGAIN while more than max_bytes of files wait for on_file: poll, then write the same frame again.
 // CAMRILL_EFRAME if it is not what its codec says. CAMRILL_ESTATE if it is made of a stream, or the engine
 // is freed.
@@ -863,14 +864,15 @@ int32_t camrill_hls_get(const struct camrill_hls_t *hls,
 void camrill_hls_free(struct camrill_hls_t *hls);
 
 // Makes a recorder of a stream, or of frames that come with camrill_recorder_write(), and writes it to `out`.
-// It is apart from the configuration's. Files are written on the library's disk thread, so that a card that
-// stalls holds nothing up. CAMRILL_EINVAL for a value out of its range, CAMRILL_ENOENT if the vhost is not
-// configured. `user_free` is not called on failure.
+// It is apart from the configuration's, and joins a stream that is published at its next keyframe. Files are
+// written on the library's disk thread, so that a card that stalls holds nothing up. CAMRILL_EINVAL for a
+// value out of its range, CAMRILL_ENOENT if the vhost is not configured. `user_free` is not called on failure.
 int32_t camrill_recorder_new(struct camrill_engine_t *engine,
                              const struct camrill_recorder_config_t *config,
                              struct camrill_recorder_t **out);
 
-// Adds one frame, as camrill_publisher_write() does; what comes before the first keyframe is left out. It
+// Adds one frame, as camrill_publisher_write() does; what comes before the first keyframe is left out,
+// and what comes then is held until each track of the config has come, for at most 2 s of it. It
 // never waits for the disk: one that is too slow costs frames, which on_file is told. CAMRILL_EFRAME if it is
 // not what its codec says. CAMRILL_ESTATE if the recorder is of a stream, or the engine is freed.
 int32_t camrill_recorder_write(struct camrill_recorder_t *recorder,

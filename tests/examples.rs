@@ -23,7 +23,9 @@ fn program(name: &str) -> PathBuf {
         assert!(build.current_dir(repository("")).status().expect("cargo").success());
         let folder = target().join("sanitized");
         std::fs::create_dir_all(&folder).expect("a folder");
-        let children = ["camrill-server", "encoder-thread", "epoll-loop", "smallest-server"].map(|name| {
+        let names =
+            ["camrill-server", "encoder-thread", "epoll-loop", "record-on-trigger", "smallest-server"];
+        let children = names.map(|name| {
             let mut cc = Command::new("cc");
             cc.args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g", "-O1", "-Iinclude"]);
             cc.args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-o"]);
@@ -141,6 +143,40 @@ fn encoder_thread_says_what_it_wants() {
     let out = Command::new(program("encoder-thread")).output().expect("the program");
     assert_eq!(out.status.code(), Some(2));
     assert!(text(&out.stderr).starts_with("usage: encoder-thread"));
+}
+
+/// A signal begins a file with what came before, another one makes it longer; the end ends it properly.
+#[test]
+fn record_on_trigger_records_what_came_before() {
+    let dir = TempDir::new();
+    let clip = clients::cut(&dir, 0, 4);
+    let file = dir.join("alarm-[seq].mp4");
+    let mut camera = Process::start(logged("record-on-trigger").arg(&clip).arg(&file).arg("2"));
+    camera.wait_log(1, "live/camera is live");
+    std::thread::sleep(Duration::from_secs(3));
+    camera.signal(libc::SIGUSR1);
+    camera.wait_log(1, "recording ");
+    let line = camera.wait_log(1, "recorded ");
+    let path = dir.join("alarm-0.mp4").display().to_string();
+    assert!(line.contains(&path), "{line}");
+    let recorded = packets(&path);
+    // Three seconds before the signal and two after it, less what a busy machine takes.
+    assert!(recorded.len() > 75 && recorded.len() < 175, "{} pictures", recorded.len());
+    let sent = packets(&clip.display().to_string());
+    let first = sent.iter().position(|packet| packet[2] == recorded[0][2]).expect("a frame of the clip");
+    for (at, packet) in recorded.iter().enumerate() {
+        assert_eq!(packet[2], sent[(first + at) % sent.len()][2], "picture {at}");
+    }
+    // Stopped while it records: the file is whole.
+    camera.signal(libc::SIGUSR1);
+    camera.wait_log(2, "recording ");
+    camera.terminate();
+    assert!(camera.wait_end(Duration::from_secs(5)).is_some_and(|status| status.success()));
+    camera.wait_log(2, "recorded ");
+    assert!(!packets(&dir.join("alarm-1.mp4").display().to_string()).is_empty());
+    let out = Command::new(program("record-on-trigger")).output().expect("the program");
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).starts_with("usage: record-on-trigger"));
 }
 
 fn server(args: &[&str]) -> Command {

@@ -133,9 +133,9 @@ pub(super) struct HlsCallbacks {
 }
 
 /// Has HLS made of a stream, or of frames that come with camrill_hls_write(), and writes it to `out`. It is
-/// apart from the configuration's, and not served: the host takes the files. CAMRILL_EINVAL for a value out
-/// of its range, CAMRILL_ECONFIG for a stream whose name can't be a file's, CAMRILL_ENOENT if the
-/// vhost is not configured. `user_free` is not called on failure.
+/// apart from the configuration's, joins a stream that is published at its next keyframe, and is not served:
+/// the host takes the files. CAMRILL_EINVAL for a value out of its range, CAMRILL_ECONFIG for a stream whose
+/// name can't be a file's, CAMRILL_ENOENT if the vhost is not configured. `user_free` is not called on failure.
 ///
 /// # Safety
 /// `engine` as for camrill_engine_free(); `config` is valid; `out` is writable.

@@ -140,9 +140,9 @@ pub(super) struct RecorderCallbacks {
 }
 
 /// Makes a recorder of a stream, or of frames that come with camrill_recorder_write(), and writes it to `out`.
-/// It is apart from the configuration's. Files are written on the library's disk thread, so that a card that
-/// stalls holds nothing up. CAMRILL_EINVAL for a value out of its range, CAMRILL_ENOENT if the vhost is not
-/// configured. `user_free` is not called on failure.
+/// It is apart from the configuration's, and joins a stream that is published at its next keyframe. Files are
+/// written on the library's disk thread, so that a card that stalls holds nothing up. CAMRILL_EINVAL for a
+/// value out of its range, CAMRILL_ENOENT if the vhost is not configured. `user_free` is not called on failure.
 ///
 /// # Safety
 /// `engine` as for camrill_engine_free(); `config` is valid; `out` is writable.

@@ -619,6 +619,7 @@ static void unpolled(void)
     CHECK(refused >= 3 && refused < 20);
     CHECK(camrill_engine_poll(h.engine, 0) >= 0);
     EQ(kept.kinds[CAMRILL_HLS_SEGMENT] >= 9, 1);
+    EQ(occurs((char *)newest(CAMRILL_HLS_PLAYLIST)->data, "#EXT-X-DISCONTINUITY\n"), 0);
     camrill_hls_free(hls);
     host_free(&h);
     EQ(kept.freed, 1);

@@ -1,0 +1,714 @@
+/* Recording from C: files of a stream and of the host's own frames, pre-roll, and a disk that refuses. */
+#include "test.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+static char folder[] = "/tmp/camrill-rec-XXXXXX";
+
+/* What a recorder's callback was told. */
+struct keeper {
+    struct host *host;
+    camrill_recorder_t *recorder;
+    int counts[5], freed;
+    uint32_t dropped;
+    struct told {
+        char path[256], reason[256];
+        int64_t duration_us;
+        uint64_t bytes;
+    } opened[16], closed[16], failed[16];
+    void (*on_file)(struct keeper *, const camrill_recorder_file_t *);
+};
+
+static struct keeper kept;
+
+static void note(struct told *told, const camrill_recorder_file_t *file)
+{
+    keep(told->path, sizeof told->path, file->path);
+    keep(told->reason, sizeof told->reason, file->reason);
+    told->duration_us = file->duration_us;
+    told->bytes = file->bytes;
+}
+
+static void keep_file(void *user, const camrill_recorder_file_t *file)
+{
+    struct keeper *k = user;
+    CHECK(!k->freed && file->struct_size == sizeof *file && file->what >= 1 && file->what <= 4);
+    CHECK(k->host == NULL || !k->host->freed);
+    if (k->host != NULL)
+        k->host->after += k->host->given_up;
+    EQ(file->what == CAMRILL_RECORDER_FAILED, file->reason[0] != 0);
+    EQ(file->what == CAMRILL_RECORDER_DROPPED, file->frames != 0);
+    if (file->what == CAMRILL_RECORDER_OPENED)
+        note(&k->opened[k->counts[file->what] & 15], file);
+    if (file->what == CAMRILL_RECORDER_CLOSED)
+        note(&k->closed[k->counts[file->what] & 15], file);
+    if (file->what == CAMRILL_RECORDER_FAILED)
+        note(&k->failed[k->counts[file->what] & 15], file);
+    k->dropped += file->frames;
+    k->counts[file->what]++;
+    if (k->on_file != NULL)
+        k->on_file(k, file);
+}
+
+static void keeper_freed(void *user)
+{
+    struct keeper *k = user;
+    CHECK(k->host == NULL || !k->host->freed);
+    k->freed++;
+}
+
+static char path[256];
+
+/* A config of the stream live/a that tells `kept`, with files of this name. */
+static camrill_recorder_config_t of_stream(struct host *h, const char *name)
+{
+    camrill_recorder_config_t config = CAMRILL_RECORDER_CONFIG_INIT;
+    memset(&kept, 0, sizeof kept);
+    kept.host = h;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    config.app = "live";
+    config.name = "a";
+    config.path = path;
+    config.user = &kept;
+    config.user_free = keeper_freed;
+    config.on_file = keep_file;
+    return config;
+}
+
+/* ... and of the host's own frames. */
+static camrill_recorder_config_t fed(struct host *h, const char *name)
+{
+    camrill_recorder_config_t config = of_stream(h, name);
+    config.app = config.name = NULL;
+    config.video_codec = CAMRILL_CODEC_H264;
+    return config;
+}
+
+static int64_t clock_us;
+
+static int32_t write_video(camrill_recorder_t *recorder, int key, size_t size, uint8_t mark)
+{
+    camrill_frame_t frame = CAMRILL_FRAME_INIT;
+    uint8_t *data = malloc(size + 64);
+    int32_t result;
+    CHECK(data != NULL);
+    frame.codec = CAMRILL_CODEC_H264;
+    frame.size = access_unit(data, key, size, mark);
+    frame.data = data;
+    frame.pts_us = frame.dts_us = clock_us;
+    result = camrill_recorder_write(recorder, &frame);
+    clock_us += 40000;
+    free(data);
+    return result;
+}
+
+static int32_t write_audio(camrill_recorder_t *recorder)
+{
+    static const uint8_t adts[] = {0xff, 0xf1, 0x50, 0x80, 0x01, 0xbf, 0xfc, 1, 2, 3, 4, 5, 6};
+    camrill_frame_t frame = CAMRILL_FRAME_INIT;
+    frame.codec = CAMRILL_CODEC_AAC;
+    frame.data = adts;
+    frame.size = sizeof adts;
+    frame.pts_us = frame.dts_us = clock_us;
+    return camrill_recorder_write(recorder, &frame);
+}
+
+/* GOPs of a second, marked by their number from `first` on. */
+static void write_gops(camrill_recorder_t *recorder, int first, int gops)
+{
+    int i;
+    for (i = 0; i < gops * 25; i++)
+        EQ(write_video(recorder, i % 25 == 0, 100, (uint8_t)(first + i / 25)), 0);
+}
+
+static void camera_gops(struct host *h, struct camera *c, int first, int gops)
+{
+    int i;
+    for (i = 0; i < gops * 25; i++) {
+        EQ(camera_video(c, i % 25 == 0, 100, (uint8_t)(first + i / 25)), 0);
+        CHECK(camrill_engine_poll(h->engine, 0) >= 0);
+    }
+}
+
+#define WAIT(h, condition)                                       \
+    do {                                                         \
+        int64_t until_ = now_ms() + 20000;                       \
+        while (!(condition)) {                                   \
+            CHECK(now_ms() < until_);                            \
+            CHECK(camrill_engine_poll((h)->engine, 10) >= 0);    \
+        }                                                        \
+    } while (0)
+
+/* A whole file; the caller frees it. */
+static uint8_t *load(const char *name, size_t *size)
+{
+    struct stat st;
+    FILE *file = fopen(name, "rb");
+    uint8_t *data;
+    CHECK(file != NULL && fstat(fileno(file), &st) == 0);
+    *size = (size_t)st.st_size;
+    data = calloc(1, *size + 1);
+    CHECK(data != NULL && fread(data, 1, *size, file) == *size);
+    fclose(file);
+    return data;
+}
+
+/* The video frames of an FLV file. */
+struct flv {
+    int keys, frames, audio;
+    int first_is_key, first_mark, last_mark;
+    int64_t duration_ms;
+};
+
+static uint32_t be(const uint8_t *p, int n)
+{
+    uint32_t value = 0;
+    while (n-- > 0)
+        value = value << 8 | *p++;
+    return value;
+}
+
+static struct flv read_flv(const char *name)
+{
+    struct flv flv;
+    size_t size, at = 13;
+    uint8_t *data = load(name, &size);
+    memset(&flv, 0, sizeof flv);
+    CHECK(size > 13 && memcmp(data, "FLV\1", 4) == 0);
+    while (at < size) {
+        const uint8_t *tag = data + at;
+        uint32_t length, time;
+        CHECK(size - at >= 15);
+        length = be(tag + 1, 3);
+        time = be(tag + 4, 3) | (uint32_t)tag[7] << 24;
+        CHECK(size - at >= 15 + (size_t)length);
+        EQ(be(tag + 11 + length, 4), length + 11);
+        flv.audio += tag[0] == 8 && tag[12] == 1;
+        if (tag[0] == 9 && tag[12] == 1) {
+            const uint8_t *last = tag + 11 + length - 1;
+            if (flv.frames == 0) {
+                flv.first_is_key = tag[11] >> 4 == 1;
+                flv.first_mark = *last & 127;
+            }
+            flv.frames++;
+            flv.keys += tag[11] >> 4 == 1;
+            flv.last_mark = *last & 127;
+            flv.duration_ms = time;
+        }
+        at += 15 + length;
+    }
+    free(data);
+    return flv;
+}
+
+static void arguments(void)
+{
+    struct host h;
+    camrill_recorder_config_t config;
+    camrill_recorder_t *const untouched = (camrill_recorder_t *)&kept;
+    camrill_recorder_t *r = untouched;
+    camrill_frame_t frame = CAMRILL_FRAME_INIT;
+    uint8_t byte = 0;
+
+    host_start(&h, 0);
+    config = fed(&h, "a.flv");
+    EQ(camrill_recorder_new(NULL, &config, &r), CAMRILL_EINVAL);
+    EQ(camrill_recorder_new(h.engine, NULL, &r), CAMRILL_EINVAL);
+    EQ(camrill_recorder_new(h.engine, &config, NULL), CAMRILL_EINVAL);
+#define REFUSED(change, word)                                         \
+    do {                                                              \
+        config = fed(&h, "a.flv");                                    \
+        change;                                                       \
+        EQ(camrill_recorder_new(h.engine, &config, &r), CAMRILL_EINVAL); \
+        CHECK(strstr(why(h.engine), word) != NULL);                   \
+    } while (0)
+    REFUSED(config.struct_size = 0, "struct_size");
+    REFUSED(config.struct_size = 32, "neither");
+    REFUSED(config.struct_size = (uint32_t)offsetof(camrill_recorder_config_t, path), "path is NULL");
+    REFUSED(config.path = NULL, "path is NULL");
+    REFUSED(config.path = "", "path is empty");
+    REFUSED(config.path = "\xff", "UTF-8");
+    REFUSED(config.plan = 4, "plan is 4");
+    REFUSED(config.plan = -1, "plan is -1");
+    REFUSED(config.flags = 4, "flags is 4");
+    REFUSED(config.fragment_ms = 99, "fragment_ms");
+    REFUSED(config.fragment_ms = 60001, "fragment_ms");
+    REFUSED(config.preroll_ms = 60001, "preroll_ms");
+    REFUSED(config.preroll_bytes = 1, "preroll_bytes");
+    REFUSED(config.max_bytes = UINT64_MAX, "max_bytes");
+    REFUSED(config.video_codec = 5, "video_codec is 5");
+    REFUSED(config.video_codec = 0, "neither");
+    REFUSED(config.app = "live", "name is NULL");
+    REFUSED((config.app = "live", config.name = "a/b"), "name is \"a/b\"");
+    CHECK(r == untouched && kept.freed == 0);
+
+    config = fed(&h, "a.flv");
+    config.struct_size = (uint32_t)offsetof(camrill_recorder_config_t, user);
+    EQ(camrill_recorder_new(h.engine, &config, &r), 0);
+    EQ(camrill_recorder_write(NULL, &frame), CAMRILL_EINVAL);
+    EQ_TEXT(why(NULL), "recorder is NULL");
+    EQ(camrill_recorder_write(r, NULL), CAMRILL_EINVAL);
+    EQ(camrill_recorder_write(r, &frame), CAMRILL_EINVAL);
+    frame.codec = CAMRILL_CODEC_H264;
+    frame.data = &byte;
+    frame.size = 1;
+    EQ(camrill_recorder_write(r, &frame), CAMRILL_EFRAME);
+    frame.codec = CAMRILL_CODEC_AAC;
+    EQ(camrill_recorder_write(r, &frame), CAMRILL_EINVAL);
+    EQ(camrill_recorder_start(NULL), CAMRILL_EINVAL);
+    EQ(camrill_recorder_stop(NULL), CAMRILL_EINVAL);
+    EQ(camrill_recorder_cut(NULL, 0), CAMRILL_EINVAL);
+    EQ(camrill_recorder_cut(r, 2), CAMRILL_EINVAL);
+    /* Without a file there is nothing to do. */
+    EQ(camrill_recorder_cut(r, 0), 0);
+    EQ(camrill_recorder_cut(r, CAMRILL_CUT_AT_ONCE), 0);
+    EQ(camrill_recorder_start(r), 0);
+    EQ(camrill_recorder_stop(r), 0);
+    camrill_recorder_free(NULL);
+    camrill_recorder_free(r);
+
+    EQ(camrill_dvr_start(NULL, NULL, "live", "a"), CAMRILL_EINVAL);
+    EQ(camrill_dvr_start(h.engine, NULL, NULL, "a"), CAMRILL_EINVAL);
+    EQ(camrill_dvr_start(h.engine, NULL, "live", NULL), CAMRILL_EINVAL);
+    EQ(camrill_dvr_stop(NULL, NULL, "live", "a"), CAMRILL_EINVAL);
+    EQ(camrill_dvr_cut(NULL, NULL, "live", "a", 0), CAMRILL_EINVAL);
+    EQ(camrill_dvr_start(h.engine, NULL, "live", "a"), CAMRILL_ENOENT);
+    EQ(camrill_dvr_stop(h.engine, "", "live", "a"), CAMRILL_ENOENT);
+    EQ(camrill_dvr_cut(h.engine, NULL, "live", "a", 0), CAMRILL_ENOENT);
+    CHECK(strstr(why(h.engine), "live/a") != NULL);
+    host_free(&h);
+    EQ(kept.freed, 0);
+}
+
+/* Files of the host's frames, cut when it says so. */
+static void of_own_frames(void)
+{
+    struct host h;
+    camrill_recorder_config_t config;
+    camrill_recorder_t *r;
+    struct flv flv;
+    struct stat st;
+
+    host_start(&h, 0);
+    config = fed(&h, "own-[seq].flv");
+    config.audio_codec = CAMRILL_CODEC_AAC;
+    EQ(camrill_recorder_new(h.engine, &config, &r), 0);
+    clock_us = 7000000;
+    /* Nobody could show these; then the picture waits for the sound. */
+    EQ(write_video(r, 0, 10, 1), CAMRILL_EFRAME);
+    EQ(write_video(r, 1, 10, 1), 0);
+    EQ(write_audio(r), 0);
+    write_gops(r, 2, 3);
+    EQ(camrill_recorder_cut(r, 0), 0);
+    write_gops(r, 5, 2);
+    EQ(write_video(r, 0, 10, 9), 0);
+    EQ(camrill_recorder_cut(r, CAMRILL_CUT_AT_ONCE), 0);
+    EQ(write_video(r, 0, 10, 10), 0);
+    write_gops(r, 11, 1);
+    EQ(camrill_recorder_stop(r), 0);
+    write_gops(r, 12, 1);
+    WAIT(&h, kept.counts[CAMRILL_RECORDER_CLOSED] == 3);
+    EQ(kept.counts[CAMRILL_RECORDER_OPENED], 3);
+    EQ(kept.counts[CAMRILL_RECORDER_FAILED], 0);
+    flv = read_flv(kept.closed[0].path);
+    EQ(flv.frames, 76);
+    EQ(flv.audio, 1);
+    EQ(flv.keys, 4);
+    EQ(flv.first_is_key, 1);
+    EQ(flv.first_mark, 1);
+    EQ(flv.last_mark, 4);
+    EQ(flv.duration_ms, 3000);
+    EQ(kept.closed[0].duration_us, 3000000);
+    EQ(stat(kept.closed[0].path, &st), 0);
+    EQ(kept.closed[0].bytes, st.st_size);
+    flv = read_flv(kept.closed[1].path);
+    EQ(flv.frames, 51);
+    EQ(flv.last_mark, 9);
+    flv = read_flv(kept.closed[2].path);
+    EQ(flv.frames, 25);
+    EQ(flv.first_mark, 11);
+    /* What is there is not written over. */
+    EQ(camrill_recorder_start(r), 0);
+    write_gops(r, 13, 1);
+    camrill_recorder_free(r);
+    EQ(kept.freed, 0);
+    WAIT(&h, kept.freed);
+    EQ(kept.counts[CAMRILL_RECORDER_CLOSED], 4);
+    EQ(read_flv(kept.closed[3].path).first_mark, 13);
+    host_free(&h);
+    EQ(kept.freed, 1);
+}
+
+/* Frames at every time there is, in both containers: files that are whole. */
+static void any_times(void)
+{
+    static const int64_t times[] = {0, INT64_MAX - 40000, INT64_MIN, -1, INT64_MIN, INT64_MAX - 40000, 1};
+    struct host h;
+    camrill_recorder_config_t config;
+    camrill_recorder_t *r;
+    size_t i, size;
+    int mp4;
+
+    for (mp4 = 0; mp4 < 2; mp4++) {
+        host_start(&h, 0);
+        config = fed(&h, mp4 ? "times.mp4" : "times.flv");
+        config.audio_codec = CAMRILL_CODEC_AAC;
+        EQ(camrill_recorder_new(h.engine, &config, &r), 0);
+        for (i = 0; i < COUNT(times) * 2; i++) {
+            clock_us = times[i / 2];
+            EQ(write_audio(r), 0);
+            EQ(write_video(r, i % 2 == 0, 50, 1), 0);
+        }
+        camrill_recorder_free(r);
+        WAIT(&h, kept.freed);
+        EQ(kept.counts[CAMRILL_RECORDER_CLOSED], kept.counts[CAMRILL_RECORDER_OPENED]);
+        CHECK(kept.counts[CAMRILL_RECORDER_CLOSED] >= 1 && kept.counts[CAMRILL_RECORDER_CLOSED] < 15);
+        for (i = 0; i < (size_t)kept.counts[CAMRILL_RECORDER_CLOSED]; i++) {
+            if (mp4) {
+                uint8_t *data = load(kept.closed[i].path, &size);
+                EQ(memcmp(data + 4, "ftyp", 4), 0);
+                free(data);
+            } else {
+                EQ(read_flv(kept.closed[i].path).first_is_key, 1);
+            }
+        }
+        host_free(&h);
+    }
+}
+
+/* MP4, of segments; rewritten in the end. */
+static void mp4_segments(void)
+{
+    struct host h;
+    camrill_recorder_config_t config;
+    camrill_recorder_t *r;
+    size_t size;
+    uint8_t *data;
+    int i, round;
+
+    for (round = 0; round < 2; round++) {
+        host_start(&h, 0);
+        config = fed(&h, "seg-[seq].mp4");
+        config.audio_codec = CAMRILL_CODEC_AAC;
+        config.plan = CAMRILL_RECORDER_SEGMENT;
+        config.duration_ms = 2000;
+        config.fragment_ms = 500;
+        config.flags = round ? CAMRILL_RECORDER_FASTSTART : 0;
+        EQ(camrill_recorder_new(h.engine, &config, &r), 0);
+        clock_us = 0;
+        for (i = 0; i < 175; i++) {
+            EQ(write_video(r, i % 25 == 0, 100, (uint8_t)i), 0);
+            EQ(write_audio(r), 0);
+        }
+        camrill_recorder_free(r);
+        WAIT(&h, kept.freed);
+        EQ(kept.counts[CAMRILL_RECORDER_CLOSED], 4);
+        EQ(kept.counts[CAMRILL_RECORDER_FAILED], 0);
+        for (i = 0; i < 4; i++) {
+            CHECK(kept.closed[i].duration_us > (i < 3 ? 1900000 : 900000) && kept.closed[i].duration_us <= 2000000);
+            data = load(kept.closed[i].path, &size);
+            EQ(kept.closed[i].bytes, size);
+            EQ(memcmp(data + 4, "ftyp", 4), 0);
+            EQ(memmem(data, size, "moof", 4) != NULL, !round);
+            CHECK(memmem(data, size, "moov", 4) != NULL && memmem(data, size, "mp4a", 4) != NULL);
+            free(data);
+        }
+        host_free(&h);
+    }
+}
+
+/* What came before the trigger is in the file, from a keyframe on. */
+static void preroll(void)
+{
+    struct host h;
+    struct camera c;
+    camrill_recorder_config_t config;
+    camrill_recorder_t *r;
+    struct flv flv;
+    int from_stream;
+
+    for (from_stream = 0; from_stream < 2; from_stream++) {
+        host_start(&h, 0);
+        config = from_stream ? of_stream(&h, "stream.flv") : fed(&h, "fed.flv");
+        config.flags = CAMRILL_RECORDER_ON_DEMAND;
+        config.preroll_ms = 2500;
+        EQ(camrill_recorder_new(h.engine, &config, &r), 0);
+        clock_us = 0;
+        if (from_stream) {
+            EQ(camera_new(&c, &h, "a"), 0);
+            camera_gops(&h, &c, 1, 10);
+            EQ(write_video(r, 1, 10, 1), CAMRILL_ESTATE);
+        } else {
+            write_gops(r, 1, 10);
+        }
+        EQ(camrill_recorder_start(r), 0);
+        EQ(camrill_recorder_start(r), 0);
+        if (from_stream)
+            camera_gops(&h, &c, 11, 2);
+        else
+            write_gops(r, 11, 2);
+        EQ(camrill_recorder_stop(r), 0);
+        WAIT(&h, kept.counts[CAMRILL_RECORDER_CLOSED] == 1);
+        flv = read_flv(kept.closed[0].path);
+        EQ(flv.first_is_key, 1);
+        /* 2.5 s and what their GOP has more. */
+        EQ(flv.first_mark, 8);
+        EQ(flv.last_mark, 12);
+        EQ(flv.frames, 5 * 25);
+        EQ(kept.closed[0].duration_us, 5 * 1000000 - 40000);
+        /* And again. */
+        if (from_stream)
+            camera_gops(&h, &c, 20, 4);
+        else
+            write_gops(r, 20, 4);
+        EQ(camrill_recorder_start(r), 0);
+        camrill_recorder_free(r);
+        WAIT(&h, kept.freed);
+        flv = read_flv(kept.closed[1].path);
+        EQ(flv.first_mark, 21);
+        EQ(flv.frames, 75);
+        if (from_stream)
+            camrill_publisher_free(c.publisher);
+        host_free(&h);
+        EQ(kept.freed, 1);
+    }
+}
+
+/* A stream that is published twice, with recorders that come and go beside the configuration's own. */
+static void of_a_stream(void)
+{
+    struct host h;
+    struct camera c;
+    camrill_recorder_config_t config;
+    camrill_recorder_t *r, *other;
+    char dvr_path[128];
+
+    host_make(&h, 0);
+    snprintf(dvr_path, sizeof dvr_path, "%s/dvr-[seq].flv", folder);
+    EQ(camrill_config_set(h.engine, "vhost/__defaultVhost__/dvr/enabled", "on"), 0);
+    EQ(camrill_config_set(h.engine, "vhost/__defaultVhost__/dvr/dvr_path", dvr_path), 0);
+    EQ(camrill_config_apply(h.engine), 0);
+    EQ(camera_new(&c, &h, "a"), 0);
+    camera_gops(&h, &c, 1, 2);
+    WAIT(&h, h.counts[CAMRILL_EVENT_RECORDING] == 1);
+    EQ_TEXT(h.last[CAMRILL_EVENT_RECORDING].app, "live");
+    EQ_TEXT(h.last[CAMRILL_EVENT_RECORDING].name, "a");
+    CHECK(h.last[CAMRILL_EVENT_RECORDING].stream != 0);
+    CHECK(strstr(h.last[CAMRILL_EVENT_RECORDING].path, "/dvr-0") != NULL);
+    /* Those that join take nothing from it. */
+    config = of_stream(&h, "host-[seq].flv");
+    EQ(camrill_recorder_new(h.engine, &config, &r), 0);
+    camera_gops(&h, &c, 3, 1);
+    config.user = NULL;
+    config.on_file = NULL;
+    config.user_free = NULL;
+    EQ(camrill_recorder_new(h.engine, &config, &other), 0);
+    camera_gops(&h, &c, 4, 1);
+    camrill_recorder_free(other);
+    camera_gops(&h, &c, 5, 1);
+    EQ(camrill_config_apply(h.engine), 0);
+    camera_gops(&h, &c, 6, 1);
+    EQ(camrill_dvr_cut(h.engine, NULL, "live", "a", 3), CAMRILL_EINVAL);
+    EQ(camrill_dvr_cut(h.engine, NULL, "live", "a", 0), 0);
+    EQ(camrill_dvr_cut(h.engine, NULL, "live", "b", 0), CAMRILL_ENOENT);
+    camera_gops(&h, &c, 7, 1);
+    WAIT(&h, h.counts[CAMRILL_EVENT_RECORDED] == 1);
+    EQ(read_flv(h.last[CAMRILL_EVENT_RECORDED].path).frames, 150);
+    EQ(h.last[CAMRILL_EVENT_RECORDED].duration_us, 6000000 - 40000);
+    CHECK(h.last[CAMRILL_EVENT_RECORDED].bytes > 15000);
+    EQ_TEXT(h.last[CAMRILL_EVENT_RECORDED].name, "a");
+    EQ(camrill_dvr_stop(h.engine, NULL, "live", "a"), 0);
+    WAIT(&h, h.counts[CAMRILL_EVENT_RECORDED] == 2);
+    EQ(read_flv(h.last[CAMRILL_EVENT_RECORDED].path).first_mark, 7);
+    camera_gops(&h, &c, 8, 1);
+    EQ(camrill_dvr_start(h.engine, "", "live", "a"), 0);
+    camera_gops(&h, &c, 9, 1);
+    camrill_publisher_free(c.publisher);
+    WAIT(&h, h.counts[CAMRILL_EVENT_RECORDED] == 3 && kept.counts[CAMRILL_RECORDER_CLOSED] == 1);
+    EQ(read_flv(h.last[CAMRILL_EVENT_RECORDED].path).first_mark, 9);
+    EQ(read_flv(kept.closed[0].path).frames, 7 * 25);
+    EQ(camrill_dvr_start(h.engine, NULL, "live", "a"), CAMRILL_ENOENT);
+    /* The host's own stays for the next publish. */
+    EQ(camera_new(&c, &h, "a"), 0);
+    camera_gops(&h, &c, 20, 1);
+    camrill_publisher_free(c.publisher);
+    WAIT(&h, kept.counts[CAMRILL_RECORDER_CLOSED] == 2);
+    EQ(read_flv(kept.closed[1].path).first_mark, 20);
+    EQ(h.counts[CAMRILL_EVENT_RECORD_FAILED], 0);
+    camrill_recorder_free(r);
+    WAIT(&h, kept.freed);
+    host_free(&h);
+    EQ(kept.freed, 1);
+}
+
+/* A disk that takes nothing fails the recorder, and nothing else. */
+static void a_disk_that_refuses(void)
+{
+    struct host h;
+    struct camera c;
+    camrill_recorder_config_t config;
+    camrill_recorder_t *r;
+    struct rlimit unlimited, limit;
+    camrill_stats_t stats;
+    char dvr_path[] = "/dev/full/[seq].flv";
+
+    host_make(&h, 0);
+    EQ(camrill_config_set(h.engine, "vhost/__defaultVhost__/dvr/enabled", "on"), 0);
+    EQ(camrill_config_set(h.engine, "vhost/__defaultVhost__/dvr/dvr_path", dvr_path), 0);
+    EQ(camrill_config_apply(h.engine), 0);
+    EQ(camera_new(&c, &h, "a"), 0);
+    config = of_stream(&h, "x");
+    config.path = "/dev/full";
+    EQ(camrill_recorder_new(h.engine, &config, &r), 0);
+    camera_gops(&h, &c, 1, 2);
+    WAIT(&h, kept.counts[CAMRILL_RECORDER_FAILED] == 1 && h.counts[CAMRILL_EVENT_RECORD_FAILED] == 1);
+    CHECK(strstr(kept.failed[0].path, "/dev/full/") == kept.failed[0].path);
+    CHECK(strstr(h.last[CAMRILL_EVENT_RECORD_FAILED].path, "/dev/full/0.flv") != NULL);
+    CHECK(h.last[CAMRILL_EVENT_RECORD_FAILED].reason[0] != 0);
+    EQ_TEXT(h.last[CAMRILL_EVENT_RECORD_FAILED].name, "a");
+    /* It goes on, and tries again only later. */
+    camera_gops(&h, &c, 3, 2);
+    stats.struct_size = sizeof stats;
+    EQ(camrill_stats(h.engine, &stats), 0);
+    EQ(stats.publishers, 1);
+    EQ(kept.counts[CAMRILL_RECORDER_FAILED], 1);
+    EQ(kept.counts[CAMRILL_RECORDER_OPENED], 0);
+    camrill_recorder_free(r);
+    WAIT(&h, kept.freed);
+
+    /* One that is full in the middle of a file. */
+    EQ(getrlimit(RLIMIT_FSIZE, &unlimited), 0);
+    limit = unlimited;
+    limit.rlim_cur = 8192;
+    signal(SIGXFSZ, SIG_IGN);
+    EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    config = of_stream(&h, "full.flv");
+    EQ(camrill_recorder_new(h.engine, &config, &r), 0);
+    camera_gops(&h, &c, 5, 6);
+    WAIT(&h, kept.counts[CAMRILL_RECORDER_FAILED] == 1);
+    EQ(setrlimit(RLIMIT_FSIZE, &unlimited), 0);
+    EQ(kept.counts[CAMRILL_RECORDER_OPENED], 1);
+    EQ_TEXT(kept.failed[0].path, path);
+    camrill_recorder_free(r);
+    WAIT(&h, kept.freed);
+    EQ(kept.counts[CAMRILL_RECORDER_CLOSED], 0);
+    camrill_publisher_free(c.publisher);
+    host_free(&h);
+    EQ(kept.freed, 1);
+}
+
+static void free_self(struct keeper *k, const camrill_recorder_file_t *file)
+{
+    (void)file;
+    if (k->recorder != NULL) {
+        camrill_recorder_free(k->recorder);
+        k->recorder = NULL;
+        CHECK(!k->freed);
+    }
+}
+
+static void free_engine(struct keeper *k, const camrill_recorder_file_t *file)
+{
+    (void)file;
+    if (!k->host->given_up) {
+        camrill_engine_free(k->host->engine);
+        k->host->given_up = 1;
+        EQ(k->host->freed, 0);
+        EQ(write_video(k->recorder, 1, 10, 1), CAMRILL_ESTATE);
+        EQ(camrill_recorder_start(k->recorder), CAMRILL_ESTATE);
+    }
+}
+
+static void freeing(void)
+{
+    struct host h;
+    camrill_recorder_config_t config;
+    camrill_recorder_t *r;
+
+    /* In its own callback: the file is complete, and told, before user_free. */
+    host_start(&h, 0);
+    config = fed(&h, "self.flv");
+    EQ(camrill_recorder_new(h.engine, &config, &kept.recorder), 0);
+    kept.on_file = free_self;
+    clock_us = 0;
+    write_gops(kept.recorder, 1, 2);
+    WAIT(&h, kept.freed);
+    EQ(kept.counts[CAMRILL_RECORDER_OPENED], 1);
+    EQ(kept.counts[CAMRILL_RECORDER_CLOSED], 1);
+    EQ(read_flv(kept.closed[0].path).frames, 50);
+    host_free(&h);
+    EQ(kept.freed, 1);
+
+    /* The engine in its callback. The file is written to its end all the same. */
+    host_start(&h, 0);
+    config = fed(&h, "engine.flv");
+    EQ(camrill_recorder_new(h.engine, &config, &kept.recorder), 0);
+    kept.on_file = free_engine;
+    clock_us = 0;
+    write_gops(kept.recorder, 1, 2);
+    while (!h.given_up)
+        CHECK(camrill_engine_poll(h.engine, 10) >= 0);
+    EQ(h.freed, 1);
+    EQ(h.after, 0);
+    EQ(kept.freed, 1);
+    EQ(kept.counts[CAMRILL_RECORDER_CLOSED], 0);
+    EQ(read_flv(kept.opened[0].path).frames, 50);
+    EQ(write_video(kept.recorder, 1, 10, 1), CAMRILL_ESTATE);
+    CHECK(strstr(why(NULL), "freed") != NULL);
+    EQ(camrill_recorder_start(kept.recorder), CAMRILL_ESTATE);
+    EQ(camrill_recorder_stop(kept.recorder), CAMRILL_ESTATE);
+    EQ(camrill_recorder_cut(kept.recorder, 0), CAMRILL_ESTATE);
+    camrill_recorder_free(kept.recorder);
+    EQ(kept.freed, 1);
+
+    /* The engine first, before anything was polled. */
+    host_start(&h, 0);
+    config = fed(&h, "first.flv");
+    EQ(camrill_recorder_new(h.engine, &config, &r), 0);
+    clock_us = 0;
+    write_gops(r, 1, 3);
+    host_free(&h);
+    EQ(kept.freed, 1);
+    EQ(read_flv(path).frames, 75);
+    camrill_recorder_free(r);
+    EQ(kept.freed, 1);
+
+    /* Freed, and then the engine. */
+    host_start(&h, 0);
+    config = fed(&h, "both.flv");
+    EQ(camrill_recorder_new(h.engine, &config, &r), 0);
+    write_gops(r, 1, 1);
+    camrill_recorder_free(r);
+    host_free(&h);
+    EQ(kept.freed, 1);
+    EQ(read_flv(path).frames, 25);
+
+    /* One that never wrote. */
+    host_start(&h, 0);
+    config = of_stream(&h, "never.flv");
+    EQ(camrill_recorder_new(h.engine, &config, &r), 0);
+    camrill_recorder_free(r);
+    EQ(kept.freed, 0);
+    CHECK(camrill_engine_poll(h.engine, 0) > 0);
+    EQ(kept.freed, 1);
+    host_free(&h);
+}
+
+int main(void)
+{
+    char command[128];
+    CHECK(mkdtemp(folder) != NULL);
+    RUN(arguments);
+    RUN(of_own_frames);
+    RUN(any_times);
+    RUN(mp4_segments);
+    RUN(preroll);
+    RUN(of_a_stream);
+    RUN(a_disk_that_refuses);
+    RUN(freeing);
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    EQ(system(command), 0);
+    return 0;
+}
