@@ -95,6 +95,8 @@ pub struct Engine {
     /// Away while a turn goes through them.
     events: Option<Events>,
     started: Instant,
+    /// The process that made it: after a fork the files that are being written stay the parent's.
+    process: u32,
     entropy: RandomState,
     config: Config,
     /// The configuration as it was last applied.
@@ -165,6 +167,7 @@ impl Engine {
             poll,
             events: Some(Events::with_capacity(EVENTS_PER_TURN)),
             started: Instant::now(),
+            process: std::process::id(),
             entropy: RandomState::new(),
             applied: config.clone(),
             config,
@@ -404,7 +407,13 @@ impl Drop for Engine {
         for id in self.encoders.ids() {
             self.end_encoder(id);
         }
-        self.stop_taps();
+        if self.process == std::process::id() {
+            self.stop_taps();
+        } else {
+            // The disk's thread is not in this process, and may have held its locks when this came to be.
+            #[cfg(any(feature = "hls", feature = "dvr"))]
+            std::mem::forget(self.disk.take());
+        }
         info!("stopped after {} ms, {} connections closed", self.now().as_millis(), self.conns.len());
     }
 }

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 static char folder[] = "/tmp/camrill-rec-XXXXXX";
 
@@ -696,6 +697,45 @@ static void freeing(void)
     host_free(&h);
 }
 
+/* A child that frees its copy of the engine leaves the file to its parent, and doesn't wait for anything. */
+static void in_a_child(void)
+{
+    struct host h;
+    camrill_recorder_config_t config;
+    camrill_recorder_t *r;
+    int64_t began;
+    int status;
+    pid_t child;
+
+    host_start(&h, 0);
+    config = fed(&h, "child.flv");
+    EQ(camrill_recorder_new(h.engine, &config, &r), 0);
+    clock_us = 0;
+    write_gops(r, 1, 2);
+    WAIT(&h, kept.counts[CAMRILL_RECORDER_OPENED] == 1);
+    began = now_ms();
+    child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        EQ(write_video(r, 1, 10, 9), CAMRILL_EFORKED);
+        EQ(camrill_recorder_stop(r), CAMRILL_EFORKED);
+        camrill_recorder_free(r);
+        camrill_engine_free(h.engine);
+        EQ(h.freed, 1);
+        /* Without a look at what is still there. */
+        kill(getpid(), SIGKILL);
+    }
+    EQ(waitpid(child, &status, 0), child);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    CHECK(now_ms() - began < 4000);
+    write_gops(r, 3, 1);
+    camrill_recorder_free(r);
+    WAIT(&h, kept.freed);
+    EQ(read_flv(kept.closed[0].path).frames, 75);
+    EQ(read_flv(kept.closed[0].path).last_mark, 3);
+    host_free(&h);
+}
+
 int main(void)
 {
     char command[128];
@@ -708,6 +748,7 @@ int main(void)
     RUN(of_a_stream);
     RUN(a_disk_that_refuses);
     RUN(freeing);
+    RUN(in_a_child);
     snprintf(command, sizeof command, "rm -rf %s", folder);
     EQ(system(command), 0);
     return 0;
