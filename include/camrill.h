@@ -556,12 +556,12 @@ typedef struct camrill_hls_config_t {
     uint32_t reserved;
     // The folder that it is written to; NULL or "" means that it is kept in memory, for camrill_hls_get().
     const char *path;
-    // The playlist's name; NULL means "[app]/[stream].m3u8", without a stream "live.m3u8".
+    // The playlist's name; NULL means `[app]/[stream].m3u8`, without a stream `live.m3u8`.
     const char *playlist;
-    // A segment's name, with [seq] for its number; NULL means "[app]/[stream]-[seq].ts" (.m4s), without a
-    // stream "[seq].ts".
+    // A segment's name, with `[seq]` for its number; NULL means `[app]/[stream]-[seq].ts` (.m4s), without a
+    // stream `[seq].ts`.
     const char *segment;
-    // The fMP4 header's name; NULL means "[app]/[stream]/init.mp4", without a stream "init.mp4".
+    // The fMP4 header's name; NULL means `[app]/[stream]/init.mp4`, without a stream `init.mp4`.
     const char *header;
     // Given to the callbacks, which run inside camrill_engine_poll() and camrill_engine_run().
     void *user;
@@ -613,8 +613,8 @@ typedef struct camrill_recorder_config_t {
     const uint8_t *audio_config;
     // Bytes of it.
     size_t audio_config_size;
-    // A file's name, such as "/sd/[2006]-[01]-[02]/[15].[04].[05].mp4": the suffix chooses FLV or MP4, and a
-    // path without either is a folder. [vhost] [app] [stream] [seq] [timestamp] are known too. One that is
+    // A file's name, such as `/sd/[2006]-[01]-[02]/[15].[04].[05].mp4`: the suffix chooses FLV or MP4, and a
+    // path without either is a folder. `[vhost] [app] [stream] [seq] [timestamp]` are known too. One that is
     // there is not written over: the next free name like it is taken. Not NULL.
     const char *path;
     // Length of a file of CAMRILL_RECORDER_SEGMENT; 0 means 30000.

@@ -101,12 +101,12 @@ pub struct camrill_hls_config_t {
     pub reserved: u32,
     /// The folder that it is written to; NULL or "" means that it is kept in memory, for camrill_hls_get().
     pub path: *const c_char,
-    /// The playlist's name; NULL means "[app]/[stream].m3u8", without a stream "live.m3u8".
+    /// The playlist's name; NULL means `[app]/[stream].m3u8`, without a stream `live.m3u8`.
     pub playlist: *const c_char,
-    /// A segment's name, with [seq] for its number; NULL means "[app]/[stream]-[seq].ts" (.m4s), without a
-    /// stream "[seq].ts".
+    /// A segment's name, with `[seq]` for its number; NULL means `[app]/[stream]-[seq].ts` (.m4s), without a
+    /// stream `[seq].ts`.
     pub segment: *const c_char,
-    /// The fMP4 header's name; NULL means "[app]/[stream]/init.mp4", without a stream "init.mp4".
+    /// The fMP4 header's name; NULL means `[app]/[stream]/init.mp4`, without a stream `init.mp4`.
     pub header: *const c_char,
     /// Given to the callbacks, which run inside camrill_engine_poll() and camrill_engine_run().
     pub user: *mut c_void,

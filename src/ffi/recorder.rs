@@ -94,8 +94,8 @@ pub struct camrill_recorder_config_t {
     pub audio_config: *const u8,
     /// Bytes of it.
     pub audio_config_size: usize,
-    /// A file's name, such as "/sd/[2006]-[01]-[02]/[15].[04].[05].mp4": the suffix chooses FLV or MP4, and a
-    /// path without either is a folder. [vhost] [app] [stream] [seq] [timestamp] are known too. One that is
+    /// A file's name, such as `/sd/[2006]-[01]-[02]/[15].[04].[05].mp4`: the suffix chooses FLV or MP4, and a
+    /// path without either is a folder. `[vhost] [app] [stream] [seq] [timestamp]` are known too. One that is
     /// there is not written over: the next free name like it is taken. Not NULL.
     pub path: *const c_char,
     /// Length of a file of CAMRILL_RECORDER_SEGMENT; 0 means 30000.
