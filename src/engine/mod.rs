@@ -28,13 +28,14 @@ mod remote;
 mod rtmp;
 mod session;
 mod sys;
+#[cfg_attr(not(any(feature = "hls", feature = "dvr")), path = "no_taps.rs")]
 mod taps;
 mod timers;
 #[cfg(feature = "http")]
 mod web;
 
 use std::collections::hash_map::RandomState;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
@@ -55,7 +56,6 @@ use accept::Listener;
 use conn::{Conn, Frames};
 use encoder::Encoder;
 use ingest::Ingest;
-use taps::Taps;
 use timers::{Alarm, Timers};
 
 pub use accept::Role;
@@ -101,7 +101,8 @@ pub struct Engine {
     encoders: Table<Encoder>,
     ingests: Table<Ingest>,
     tickets: Table<u32>,
-    taps: HashMap<u32, Taps>,
+    #[cfg(any(feature = "hls", feature = "dvr"))]
+    taps: std::collections::HashMap<u32, taps::Taps>,
     #[cfg(feature = "hls")]
     segments: Table<hls::Segments>,
     /// Their ids are clients' ids too.
@@ -170,7 +171,8 @@ impl Engine {
             encoders: Table::default(),
             ingests: Table::default(),
             tickets: Table::default(),
-            taps: HashMap::new(),
+            #[cfg(any(feature = "hls", feature = "dvr"))]
+            taps: std::collections::HashMap::new(),
             #[cfg(feature = "hls")]
             segments: Table::default(),
             #[cfg(all(feature = "hls", feature = "http"))]
