@@ -141,15 +141,20 @@ impl Engine {
     }
 
     pub(super) fn on_conn_alarm(&mut self, now: Time, at: Time, id: u32) {
-        let Some(conn) = self.conns.find_mut(id) else { return };
+        let Some(conn) = self.conns.find_mut(id).filter(|conn| !conn.dead) else { return };
         if conn.armed != Some(at) {
             return;
         }
         conn.armed = None;
-        if let Err(e) = conn.session.handle_timeout(now) {
+        let result = conn.session.handle_timeout(now);
+        // A session may have something to say about it: a ping, why it ends, or that it does.
+        self.drain(now, id);
+        self.flush_conn(now, id);
+        if let Err(e) = result {
             self.doom(id, &e);
             return;
         }
+        let Some(conn) = self.conns.find_mut(id).filter(|conn| !conn.dead) else { return };
         if let Some(since) = conn.blocked_since()
             && since + conn.stall <= now
         {
