@@ -11,6 +11,7 @@ pub(in crate::engine) mod live;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use log::info;
 
 use super::accept::Role;
@@ -103,7 +104,10 @@ impl Engine {
     pub(super) fn on_request(&mut self, now: Time, id: u32, request: Box<Request>) {
         let Some(web) = self.conns.find_mut(id).and_then(|conn| conn.session.web()) else { return };
         let role = web.role;
-        let request = &*web.request.insert(request).clone();
+        let kept = web.request.insert(request);
+        let request = &*kept.clone();
+        // The body is whoever's that answers; an idle connection needs none.
+        kept.body = Bytes::new();
         if let Some(preflight) = cors::preflight(request) {
             self.respond(now, id, preflight);
             return;
