@@ -196,6 +196,10 @@ fn structs_have_the_same_layout_in_c_and_in_rust() {
         }
         camrill_frame_t { struct_size, codec, pts_us, dts_us, data, size }
         camrill_publisher_stats_t { struct_size, written, dropped, queued_bytes }
+        camrill_http_request_t {
+            struct_size, ticket, client, mount, method, path, query, address, headers, body, body_size
+        }
+        camrill_http_mount_t { struct_size, ports, path, user, user_free, on_request, on_writable, on_closed }
     }
     let mut program = String::from(
         "#include <stdio.h>\n#include <camrill.h>\n#define ALIGN(t) offsetof(struct { char c; t x; }, x)\n\

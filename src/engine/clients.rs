@@ -147,6 +147,8 @@ impl Engine {
         }
         conn.armed = None;
         let result = conn.session.handle_timeout(now);
+        #[cfg(feature = "http")]
+        self.expire_answer(now, id);
         // A session may have something to say about it: a ping, why it ends, or that it does.
         self.drain(now, id);
         self.flush_conn(now, id);
@@ -266,6 +268,10 @@ impl Engine {
         let _ = self.poll.registry().deregister(&mut conn.socket);
         if let Some(pending) = conn.pending {
             self.tickets.remove(pending.ticket);
+        }
+        #[cfg(feature = "http")]
+        if let Some(web) = conn.session.web() {
+            self.end_answer(web);
         }
         let (received, sent) = (conn.session.received(), conn.sent);
         self.totals.received = self.totals.received.saturating_add(received);

@@ -170,6 +170,12 @@ impl Conn {
         }
     }
 
+    /// Bytes that wait for the socket, frames of a stream left aside.
+    #[cfg(feature = "http")]
+    pub(super) fn unsent(&self) -> usize {
+        self.out_bytes.saturating_add(self.rest.len())
+    }
+
     pub(super) fn is_blocked(&self) -> bool {
         self.blocked.is_some()
     }

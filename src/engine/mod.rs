@@ -66,6 +66,10 @@ pub use event::{Action, Admission, ClientInfo, Doing, Event, Stats, StreamInfo, 
 #[cfg(feature = "hls")]
 pub use hls::{HlsFile, HlsOptions};
 pub use remote::{CALLS_MAX, Call, Remote};
+#[cfg(feature = "http")]
+pub use web::mounts::{
+    ANSWER_TIMEOUT, ANSWER_WAITING_BYTES, HttpRequest, MOUNTS_MAX, Ports, REQUESTS_WAITING_MAX,
+};
 
 /// Socket events taken in one turn.
 const EVENTS_PER_TURN: usize = 1024;
@@ -115,6 +119,8 @@ pub struct Engine {
     /// There from the first job on.
     #[cfg(any(feature = "hls", feature = "dvr"))]
     disk: Option<disk::Disk>,
+    #[cfg(feature = "http")]
+    mounts: web::mounts::Mounts,
     timers: Timers,
     /// Connections with something to do that no socket event will announce.
     ready: Vec<u32>,
@@ -183,6 +189,8 @@ impl Engine {
             jobs: Table::default(),
             #[cfg(any(feature = "hls", feature = "dvr"))]
             disk: None,
+            #[cfg(feature = "http")]
+            mounts: web::mounts::Mounts::default(),
             timers: Timers::default(),
             ready: Vec::new(),
             dirty: Vec::new(),

@@ -8,6 +8,7 @@ mod files;
 #[cfg(feature = "hls")]
 pub(in crate::engine) mod hls;
 pub(in crate::engine) mod live;
+pub(in crate::engine) mod mounts;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -26,6 +27,7 @@ use crate::time::Time;
 
 use files::FileBody;
 use live::{Live, Watch};
+use mounts::Answer;
 
 /// One HTTP connection: its session, and what it is being answered with.
 #[derive(Debug)]
@@ -50,6 +52,8 @@ pub(super) enum Source {
     /// What it is to be answered with isn't there yet.
     #[cfg(feature = "hls")]
     Waiting,
+    /// The host, whenever it likes.
+    Host(Answer),
 }
 
 impl Web {
@@ -66,8 +70,16 @@ impl Web {
                 // Nothing that a client might say to a stream means anything.
                 http::Output::WebSocket(_) => continue,
                 http::Output::Close => Said::Close,
-                http::Output::Timeout(at) => Said::Timeout(at),
+                http::Output::Timeout(_) => Said::Timeout(self.timeout()),
             };
+        }
+    }
+
+    /// The session's deadline, or the host's.
+    pub(super) fn timeout(&self) -> Option<Time> {
+        match &self.source {
+            Source::Host(answer) => answer.deadline(),
+            _ => self.session.timeout(),
         }
     }
 
@@ -85,7 +97,13 @@ impl Web {
 
     /// Whether there is more of the answer to be fetched.
     pub(super) fn has_source(&self) -> bool {
-        matches!(self.source, Source::File(_))
+        match &self.source {
+            Source::File(_) => true,
+            Source::Host(answer) => answer.is_full(),
+            Source::None | Source::Live => false,
+            #[cfg(feature = "hls")]
+            Source::Waiting => false,
+        }
     }
 
     /// Whether the answer may be without end, or is waited for, so that a client who says no more is gone.
@@ -94,7 +112,7 @@ impl Web {
             Source::Live => true,
             #[cfg(feature = "hls")]
             Source::Waiting => true,
-            Source::None | Source::File(_) => false,
+            Source::None | Source::File(_) | Source::Host(_) => false,
         }
     }
 }
@@ -113,7 +131,7 @@ impl Engine {
             return;
         }
         let server = matches!(role, Role::Http { server: true, .. });
-        let found = false;
+        let found = self.hand_over(now, id, request);
         // Before live streams: a segment may be named like one.
         #[cfg(feature = "hls")]
         let found = found || (server && self.hls(now, id, request));
@@ -139,6 +157,10 @@ impl Engine {
             cors::write(request, &mut response.headers);
         }
         web.session.respond(now, &response)
+    }
+
+    fn web(&mut self, id: u32) -> Option<&mut Web> {
+        self.conns.find_mut(id)?.session.web()
     }
 
     /// Sends an answer of one line.
