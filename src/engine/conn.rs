@@ -226,7 +226,11 @@ impl Conn {
             let sent = match result {
                 Ok(n) => n,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => 0,
-                Err(e) => return Err(e),
+                Err(e) => {
+                    // The room is the next connection's, which is to find nothing of this one's in it.
+                    frames.clear();
+                    return Err(e);
+                }
             };
             self.sent = self.sent.saturating_add(sent as u64);
             self.consume(sent, frames);
