@@ -59,6 +59,9 @@ pub(super) struct Conn {
     pub(super) queued: bool,
     pub(super) bad_frames: u32,
     pub(super) sent: u64,
+    /// What of its traffic was counted with streams that it has left.
+    #[cfg(feature = "http")]
+    pub(super) counted: super::rates::Traffic,
     rest: Bytes,
     out: VecDeque<Bytes>,
     out_bytes: usize,
@@ -129,6 +132,8 @@ impl Conn {
             queued: false,
             bad_frames: 0,
             sent: 0,
+            #[cfg(feature = "http")]
+            counted: Default::default(),
             rest: Bytes::new(),
             out: VecDeque::new(),
             out_bytes: 0,

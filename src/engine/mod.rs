@@ -24,6 +24,8 @@ mod ingest;
 #[cfg(any(feature = "hls", feature = "dvr"))]
 mod jobs;
 mod local;
+#[cfg(feature = "http")]
+mod rates;
 mod remote;
 mod rtmp;
 mod session;
@@ -135,6 +137,9 @@ pub struct Engine {
     asks: bool,
     remote: Remote,
     totals: Totals,
+    /// There while the API is on.
+    #[cfg(feature = "http")]
+    rates: Option<Box<rates::Rates>>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -201,6 +206,8 @@ impl Engine {
             asks: false,
             remote: Remote::new(waker),
             totals: Totals::default(),
+            #[cfg(feature = "http")]
+            rates: None,
         })
     }
 
@@ -255,6 +262,8 @@ impl Engine {
         }
         self.configure_taps(self.now());
         self.configure_ingests();
+        #[cfg(feature = "http")]
+        self.configure_rates();
         Ok(())
     }
 
@@ -318,6 +327,8 @@ impl Engine {
                 #[cfg(feature = "dvr")]
                 Alarm::Dvr(id) => self.on_dvr_alarm(now, id),
                 Alarm::Conn(id) => self.on_conn_alarm(now, at, id),
+                #[cfg(feature = "http")]
+                Alarm::Rates => self.on_rates_alarm(now),
             }
         }
         self.send_dirty(now);
@@ -390,6 +401,8 @@ impl Engine {
     }
 
     fn tell(&mut self, event: Event) {
+        #[cfg(feature = "http")]
+        self.count_left(&event);
         self.told.push_back(event);
     }
 

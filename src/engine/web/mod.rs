@@ -4,6 +4,7 @@
 //! API's), the host's own handlers, HLS, live streams, files, the page. Whoever knows it answers, now or
 //! later; if nobody does it is 404.
 
+pub(in crate::engine) mod api;
 mod files;
 #[cfg(feature = "hls")]
 pub(in crate::engine) mod hls;
@@ -130,8 +131,8 @@ impl Engine {
             self.respond(now, id, preflight);
             return;
         }
-        let server = matches!(role, Role::Http { server: true, .. });
-        let found = self.hand_over(now, id, request);
+        let Role::Http { server, api } = role else { return };
+        let found = (api && self.api(now, id, role, request)) || self.hand_over(now, id, request);
         // Before live streams: a segment may be named like one.
         #[cfg(feature = "hls")]
         let found = found || (server && self.hls(now, id, request));
