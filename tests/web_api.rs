@@ -14,7 +14,7 @@ use camrill::engine::{Engine, Role};
 use json::Json;
 use support::host::Host;
 use support::rtmp_client::{Client, Media};
-use support::{PATIENCE, repository};
+use support::{PATIENCE, TempDir, repository};
 
 const API: &str = "http_api { enabled on; listen 127.0.0.1:0; }";
 const SERVER: &str = "http_server { enabled on; listen 127.0.0.1:0; dir ''; }";
@@ -344,4 +344,60 @@ fn the_api_is_at_its_port_alone_or_beside_the_server() {
     let at = api_of(&both);
     assert_eq!(get(at, "/api/v1/streams").at("streams").items().len(), 1);
     assert_eq!(ask(at, "HEAD", "/live/a.flv", "").status, 200);
+    #[cfg(feature = "page")]
+    assert!(ask(at, "GET", "/", "").body.starts_with("<!doctype html>"));
+}
+
+#[cfg(feature = "page")]
+#[test]
+fn the_page_stands_where_no_other_does() {
+    let host = Host::start(&format!("{SERVER} {REMUX}"));
+    let at = server_of(&host);
+    let page = ask(at, "GET", "/", "");
+    assert_eq!((page.status, page.field("content-type")), (200, Some("text/html; charset=utf-8")));
+    let tag = page.field("etag").expect("a tag");
+    assert_eq!(ask(at, "GET", "/", &format!("If-None-Match: {tag}\r\n")).status, 304);
+    assert_eq!(ask(at, "HEAD", "/", "").field("content-length"), page.field("content-length"));
+    assert_eq!(ask(at, "POST", "/", "Content-Length: 0\r\n").status, 405);
+    assert_eq!(ask(at, "GET", "/other", "").status, 404);
+
+    let off = Host::start("http_server { enabled on; listen 127.0.0.1:0; dir ''; page off; }");
+    assert_eq!(ask(server_of(&off), "GET", "/", "").status, 404);
+    assert_eq!(ask(server_of(&off), "GET", "/camrill.json", "").status, 404);
+
+    let dir = TempDir::new();
+    std::fs::write(dir.join("index.html"), "mine").expect("a file");
+    let folder = dir.join("");
+    let own =
+        Host::start(&format!("http_server {{ enabled on; listen 127.0.0.1:0; dir {}; }}", folder.display()));
+    assert_eq!(ask(server_of(&own), "GET", "/", "").body, "mine");
+}
+
+#[cfg(feature = "page")]
+#[test]
+fn the_page_s_list_says_where_streams_are() {
+    let host = Host::start(&format!(
+        "{SERVER}
+        vhost __defaultVhost__ {{ http_remux {{ enabled on; mount /tv/[stream]/[app].flv [vhost]/[app]/[stream]; }}
+            hls {{ enabled on; }} }}
+        vhost other {{ http_remux {{ enabled off; }} }}"
+    ));
+    let at = server_of(&host);
+    assert_eq!(get(at, "/camrill.json").at("streams").items().len(), 0);
+    let _a = camera(&host, "a b", 5000);
+    let mut other = Client::connect_to(host.address(), "other", "x");
+    assert_eq!(other.publish_as("c").as_deref(), Some("NetStream.Publish.Start"));
+    let _waits = host.play("nobody");
+    let list = get(at, "/camrill.json");
+    assert_eq!(list.at("rtmp").num() as u16, host.address().port());
+    assert_eq!(list.at("total").num(), 2.0);
+    let [a, c] = list.at("streams").items() else { panic!("{list:?}") };
+    assert_eq!((a.at("name").str(), a.at("vhost").str()), ("a b", ""));
+    assert_eq!((a.at("mp4").str(), a.at("hls").str()), ("/live/a b.mp4", "/live/a b.m3u8"));
+    assert_eq!((a.at("from").str(), a.at("frames").num()), ("127.0.0.1", 1.0));
+    assert_eq!((a.at("video").at("width").num(), a.at("players").num()), (640.0, 0.0));
+    assert_eq!((c.at("vhost").str(), c.at("video"), c.at("mp4")), ("other", &Json::Null, &Json::Null));
+    // Each path is the stream's.
+    let flv = a.at("flv").str().replace(' ', "%20");
+    assert_eq!(ask(at, "HEAD", &flv, "").status, 200, "{flv}");
 }

@@ -10,6 +10,8 @@ mod files;
 pub(in crate::engine) mod hls;
 pub(in crate::engine) mod live;
 pub(in crate::engine) mod mounts;
+#[cfg(feature = "page")]
+mod page;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -138,6 +140,8 @@ impl Engine {
         let found = found || (server && self.hls(now, id, request));
         let found = found || (server && self.watch(now, id, request));
         let found = found || (server && self.file(now, id, request));
+        #[cfg(feature = "page")]
+        let found = found || (server && self.page(now, id, request));
         if !found {
             self.answer_text(id, 404, "there is nothing at this path");
         }
