@@ -1,5 +1,7 @@
 //! JSON, read (RFC 8259). Keys keep their order, which is part of what is tested.
 
+#![allow(dead_code)] // each test file takes what it needs
+
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Json {
