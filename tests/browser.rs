@@ -12,6 +12,8 @@ mod json;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use camrill::fmp4::Tracks;
+use camrill::media::{Codec, Frame, Kind, Role};
 use json::Json;
 use support::clients::ffmpeg;
 use support::host::Host;
@@ -115,6 +117,54 @@ fn published(host: &Host, stream: &str, command: &mut Command) -> Process {
 
 fn texts(list: &Json) -> Vec<&str> {
     list.items().iter().map(Json::str).collect()
+}
+
+/// Init segments of every codec that has one, each with what RFC 6381 calls it.
+fn inits() -> Vec<(String, String)> {
+    let hvcc = |profile: u8, compatibility: u32, constraints: [u8; 6]| {
+        let mut record = vec![1, profile];
+        record.extend(compatibility.to_be_bytes());
+        record.extend(constraints);
+        record.extend([93, 0xf0, 0, 0xfc, 0xfd, 0xf8, 0xf8, 0, 0, 0x0f, 0]);
+        record
+    };
+    let headers = [
+        (Codec::H264, vec![1, 0x64, 0, 0x1f, 0xff, 0xe0, 0]),
+        (Codec::H265, hvcc(1, 0x6000_0000, [0xb0, 0, 0, 0, 0, 0])),
+        (Codec::H265, hvcc(0x40 | 0x20 | 4, 0x0800_0000, [0x9d, 0, 8, 0, 0, 0])),
+        (Codec::H265, hvcc(2, 0x2000_0000, [0; 6])),
+        (Codec::Av1, vec![0x81, 0x04, 0x0c, 0]),
+        (Codec::Av1, vec![0x81, 0x4d, 0xe0, 0]),
+        (Codec::Vp9, vec![0, 31, 0x82, 1, 1, 1, 0, 0]),
+        (Codec::Aac, vec![0x12, 0x10]),
+        (Codec::Aac, vec![0x2b, 0x92, 0x08, 0x00]),
+        (Codec::Mp3, vec![0xff, 0xfb, 0x90, 0x64]),
+        (Codec::Mp3, vec![0xff, 0xf3, 0x84, 0xc4]),
+        (Codec::Opus, b"OpusHead\x01\x02\x38\x01\x80\xbb\0\0\0\0\0".to_vec()),
+    ];
+    let all = headers.into_iter().map(|(codec, payload)| {
+        let is_video = matches!(codec, Codec::H264 | Codec::H265 | Codec::Av1 | Codec::Vp9);
+        let kind = if is_video { Kind::Video } else { Kind::Audio };
+        let role = if codec == Codec::Mp3 { Role::Key } else { Role::Header };
+        let relay = Default::default();
+        let frame = Frame { kind, codec, role, dts: 0, pts: 0, payload: payload.into(), relay };
+        let tracks = Tracks::new(Some(&frame).filter(|_| is_video), Some(&frame).filter(|_| !is_video));
+        let tracks = tracks.expect("a track");
+        (format!("{:?}", &tracks.init()[..]), tracks.codecs())
+    });
+    all.collect()
+}
+
+#[test]
+fn the_page_knows_what_it_is_given() {
+    let host = server(free_port(), free_port());
+    let is_server = |role| matches!(role, camrill::engine::Role::Http { .. });
+    let at = host.run(move |e| e.addresses_of(is_server)[0]);
+    let mut browser = Browser::start();
+    browser.tell(&format!(r#""open", "http://{at}/", "desktop""#));
+    for (init, name) in inits() {
+        assert_eq!(browser.tell(&format!(r#""codecs", {init}"#)).str(), name);
+    }
 }
 
 const PLAYS: &str = "now.live && now.time > 0 && now.frames > 3";

@@ -72,6 +72,10 @@ class Driver:
     def shot(self, path):
         self.page.screenshot(path=path, full_page=True)
 
+    def codecs(self, init):
+        """What the page makes of an init segment's bytes."""
+        return self.page.evaluate("init => codecsOf(box(new Uint8Array(init), 'moov')).join(',')", init)
+
     def said(self):
         return {"errors": self.errors, "foreign": self.foreign}
 
