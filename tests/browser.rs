@@ -267,6 +267,11 @@ fn the_page_plays_what_is_live() {
     assert_eq!(now.at("wide").num(), 390.0, "nothing stands out at the side");
     browser.wait("now.live && !now.list.some(text => /bit/.test(text) === false)");
     browser.shot("phone-5");
+    browser.tell(&format!(r#""open", "{url}", "old""#));
+    browser.wait("/plays no live streams/.test(now.state) && now.urls.length === 3");
+    browser.tell(&format!(r#""open", "{url}", "phone""#));
+    browser.wait(PLAYS);
+
     let said = browser.tell(r#""said""#);
     assert_eq!(texts(said.at("foreign")), [""; 0], "requests to others");
     assert_eq!(texts(said.at("errors")), [""; 0], "errors in the page");

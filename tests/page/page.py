@@ -15,6 +15,8 @@ from playwright.sync_api import sync_playwright
 LOOKS = {
     "desktop": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"},
     "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
+    # A browser without Media Source Extensions.
+    "old": {"viewport": {"width": 1024, "height": 768}},
     "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True},
 }
 
@@ -45,6 +47,8 @@ class Driver:
         if self.page:
             self.page.context.close()
         self.page = self.browser.new_context(**LOOKS[look]).new_page()
+        if look == "old":
+            self.page.add_init_script("delete self.MediaSource; delete self.ManagedMediaSource")
         self.page.on("pageerror", lambda e: self.errors.append(str(e)))
         self.page.on("console", lambda m: m.type == "error" and self.errors.append(m.text))
         self.page.on("request", lambda r: r.url.startswith(url) or r.url.startswith(("blob:", "data:"))
