@@ -152,6 +152,10 @@ impl Engine {
                 let total = Traffic { received: conn.session.received(), sent: conn.sent };
                 counts.push((Whose::Client(id), count(total)));
             }
+            #[cfg(feature = "hls")]
+            for (id, player) in self.hls_clients() {
+                counts.push((Whose::Client(id), count(Traffic { received: 0, sent: player.sent })));
+            }
             for (id, stream) in self.hub.iter() {
                 let (of_stream, of_clients) = self.traffic_of(id, stream, &rates);
                 counts.push((Whose::Stream(id), count(of_stream)));

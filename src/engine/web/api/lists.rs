@@ -23,13 +23,13 @@ impl Engine {
         let Some(rates) = &self.rates else { return Found::Nothing };
         let mut all = self.settings.vhosts.values().filter(|vhost| vhost.enabled);
         if wanted.is_empty() {
-            return Found::Text(self.answer(|root| {
+            return Found::Text(self.envelope(|root| {
                 let mut list = root.key("vhosts").array();
                 all.for_each(|vhost| self.put_vhost(now, rates, vhost, &mut list.item().object()));
             }));
         }
         match all.find(|vhost| self.vhost_id(&vhost.name) == wanted) {
-            Some(vhost) => Found::Text(self.answer(|root| {
+            Some(vhost) => Found::Text(self.envelope(|root| {
                 self.put_vhost(now, rates, vhost, &mut root.key("vhost").object());
             })),
             None => Found::Code(NO_VHOST),
@@ -39,7 +39,7 @@ impl Engine {
     pub(super) fn list_streams(&self, now: Time, wanted: &str, request: &Request) -> Found {
         let Some(rates) = &self.rates else { return Found::Nothing };
         if wanted.is_empty() {
-            return Found::Text(self.answer(|root| {
+            return Found::Text(self.envelope(|root| {
                 let mut list = root.key("streams").array();
                 for (id, stream) in page(self.hub.iter(), request) {
                     self.put_stream(now, rates, id, stream, request, &mut list.item().object());
@@ -48,7 +48,7 @@ impl Engine {
         }
         let id = wanted.strip_prefix("vid-").and_then(number);
         match id.and_then(|id| Some((id, self.hub.stream(id)?))) {
-            Some((id, stream)) => Found::Text(self.answer(|root| {
+            Some((id, stream)) => Found::Text(self.envelope(|root| {
                 self.put_stream(now, rates, id, stream, request, &mut root.key("stream").object());
             })),
             None => Found::Code(NO_STREAM),
@@ -63,28 +63,47 @@ impl Engine {
             Some((id, conn, stream, self.hub.stream(stream)?))
         };
         if wanted.is_empty() {
-            return Found::Text(self.answer(|root| {
+            let ids = self.conns.iter().map(|(id, _)| id).filter(|id| with_stream(*id).is_some());
+            #[cfg(feature = "hls")]
+            let ids = ids.chain(self.hls_clients().map(|(id, _)| id));
+            return Found::Text(self.envelope(|root| {
                 let mut list = root.key("clients").array();
-                let all = self.conns.iter().filter_map(|(id, _)| with_stream(id));
-                for (id, conn, sid, stream) in page(all, request) {
-                    self.put_client(now, rates, (id, conn), (sid, stream), &mut list.item().object());
+                for id in page(ids, request) {
+                    match with_stream(id) {
+                        Some((id, conn, sid, stream)) => {
+                            self.put_client(now, rates, (id, conn), (sid, stream), &mut list.item().object());
+                        }
+                        #[cfg(feature = "hls")]
+                        None => self.put_hls_client(now, rates, id, &mut list.item().object()),
+                        #[cfg(not(feature = "hls"))]
+                        None => {}
+                    }
                 }
             }));
         }
-        match number(wanted).and_then(with_stream) {
-            Some((id, conn, sid, stream)) => Found::Text(self.answer(|root| {
+        let Some(id) = number(wanted) else { return Found::Code(NO_CLIENT) };
+        match with_stream(id) {
+            Some((id, conn, sid, stream)) => Found::Text(self.envelope(|root| {
                 self.put_client(now, rates, (id, conn), (sid, stream), &mut root.key("client").object());
+            })),
+            #[cfg(feature = "hls")]
+            None if self.hls_clients().any(|(hls, _)| hls == id) => Found::Text(self.envelope(|root| {
+                self.put_hls_client(now, rates, id, &mut root.key("client").object());
             })),
             None => Found::Code(NO_CLIENT),
         }
     }
 
     pub(super) fn kick_client(&mut self, wanted: &str) -> Found {
+        #[cfg(feature = "hls")]
+        if number(wanted).is_some_and(|id| self.kick_hls(id)) {
+            return Found::Text(self.envelope(|_| {}));
+        }
         let is_there =
             |id: &u32| self.conns.find(*id).is_some_and(|conn| !conn.dead && conn.stream().is_some());
         let Some(id) = number(wanted).filter(is_there) else { return Found::Code(NO_CLIENT) };
         self.doom(id, "kicked through the API");
-        Found::Text(self.answer(|_| {}))
+        Found::Text(self.envelope(|_| {}))
     }
 
     /// It stays the same as long as the engine runs.
@@ -102,7 +121,8 @@ impl Engine {
         out.key("id").str(&self.vhost_id(&vhost.name));
         out.key("name").str(&vhost.name);
         out.key("enabled").bool(vhost.enabled);
-        out.key("clients").uint(streams().map(|(_, stream)| clients(stream)).sum());
+        let all = |stream: &Stream| clients(stream) + u64::from(self.hls_viewers(stream.name()));
+        out.key("clients").uint(streams().map(|(_, stream)| all(stream)).sum());
         out.key("streams").uint(streams().count() as u64);
         put_traffic(traffic, kbps, out);
         let mut hls = out.key("hls").object();
@@ -137,7 +157,7 @@ impl Engine {
         out.key("url").str(&format!("/{}/{}", name.app, name.stream));
         // The time of this answer, as SRS has it.
         out.key("live_ms").uint(now_ms());
-        out.key("clients").uint(clients(stream));
+        out.key("clients").uint(clients(stream) + u64::from(self.hls_viewers(name)));
         out.key("frames").uint(stream.totals().video_frames);
         put_traffic(traffic, kbps, out);
         {
@@ -148,6 +168,34 @@ impl Engine {
         put_video(stream.video(), out.key("video"));
         let header = stream.ring().headers().audio.as_ref();
         put_audio(stream.audio(), header.map(|frame| &frame.payload[..]), out.key("audio"));
+        // SRS has no such key: it is there only if something is wrong.
+        #[cfg(feature = "hls")]
+        if let Some(why) = self.hls_trouble(name) {
+            out.key("hls").object().key("error").str(why);
+        }
+    }
+
+    /// A player of HLS, who has no connection of its own.
+    #[cfg(feature = "hls")]
+    fn put_hls_client(&self, now: Time, rates: &Rates, id: u32, out: &mut Object<'_>) {
+        let Some((_, player)) = self.hls_clients().find(|(hls, _)| *hls == id) else { return };
+        let name = &player.name;
+        let traffic = Traffic { received: 0, sent: player.sent };
+        out.key("id").str(&id.to_string());
+        out.key("vhost").str(&self.vhost_id(&name.vhost));
+        out.key("stream").str(&self.hub.find(name).map(stream_id).unwrap_or_default());
+        out.key("ip").str(&player.address.ip().to_canonical().to_string());
+        out.key("pageUrl").str(&player.page_url);
+        out.key("swfUrl").str("");
+        out.key("tcUrl").str(&player.tc_url);
+        out.key("url").str(&format!("/{}/{}", name.app, name.stream));
+        out.key("name").str(&format!("{}.m3u8", name.stream));
+        out.key("type").str("hls-play");
+        out.key("publish").bool(false);
+        out.key("alive").fixed(now.since(player.began).as_secs_f64(), 2);
+        out.key("send_bytes").uint(traffic.sent);
+        out.key("recv_bytes").uint(traffic.received);
+        put_kbps(rates.kbps(now, Whose::Client(id), player.began, traffic), out);
     }
 
     fn put_client(

@@ -134,7 +134,7 @@ impl Engine {
     }
 
     /// An answer with what all have, and then what `fill` adds.
-    fn answer(&self, fill: impl FnOnce(&mut Object<'_>)) -> String {
+    fn envelope(&self, fill: impl FnOnce(&mut Object<'_>)) -> String {
         let mut text = String::with_capacity(512);
         let mut root = Object::new(&mut text);
         root.key("code").int(0);
@@ -148,12 +148,12 @@ impl Engine {
 
     /// An answer whose data `fill` writes.
     fn data(&self, fill: impl FnOnce(&mut Object<'_>)) -> String {
-        self.answer(|root| fill(&mut root.key("data").object()))
+        self.envelope(|root| fill(&mut root.key("data").object()))
     }
 
     /// An answer that says what there is.
     fn urls(&self, paths: &[(&str, &str)], tests: &[(&str, &str)]) -> String {
-        self.answer(|root| {
+        self.envelope(|root| {
             {
                 let mut urls = root.key("urls").object();
                 paths.iter().for_each(|(path, what)| urls.key(path).str(what));
