@@ -78,11 +78,11 @@ fn the_library_is_named_and_needs_what_it_should() {
     assert!(bytes <= 2 * size_of::<usize>(), "{size}");
 }
 
-/// What the library promises not to do, it can't do: it has no name for it. It has names for
-/// starting the thread that writes files and for keeping signals from it; what Rust's threads bring of
-/// `sigaltstack` is called only under a Rust `main`.
+/// What the library promises not to do, it can't do: it has no name for it. (The disk's thread is there only
+/// while files are written, which the tests of recordings look at, and blocks all signals; the standard
+/// library names sigaltstack for threads, and calls it only beneath a main of Rust's.)
 #[test]
-fn the_library_catches_no_signal_and_leaves_the_process_alone() {
+fn the_library_starts_no_process_and_catches_no_signal() {
     let imports = names(&["-D", "--undefined-only"]);
     assert!(imports.contains("sendmsg") && imports.contains("epoll_wait"), "{imports:?}");
     for unwanted in [
@@ -211,6 +211,10 @@ fn structs_have_the_same_layout_in_c_and_in_rust() {
             duration_ms, fragment_ms, preroll_ms, preroll_bytes, keep_ms, max_age_s, max_bytes, flags, reserved,
             user, user_free, on_file
         }
+        camrill_http_request_t {
+            struct_size, ticket, client, mount, method, path, query, address, headers, body, body_size
+        }
+        camrill_http_mount_t { struct_size, ports, path, user, user_free, on_request, on_writable, on_closed }
     }
     let mut program = String::from(
         "#include <stdio.h>\n#include <camrill.h>\n#define ALIGN(t) offsetof(struct { char c; t x; }, x)\n\

@@ -15,7 +15,7 @@ use super::{Engine, Event, sys};
 use crate::config::{Dvr as Settings, DvrPlan, TimeJitter, Vhost};
 use crate::dvr::{Cut, Options, Output, Plan, Recorder};
 use crate::error::{Code, Error, Result};
-use crate::hub::{Name, Stream};
+use crate::hub::Name;
 use crate::media::{Correction, Frame, Headers};
 use crate::time::Time;
 
@@ -103,13 +103,7 @@ impl Engine {
                 recording.recorder.begin(now, &Headers::default());
             }
         } else if let Some(stream) = self.hub.find(&name) {
-            self.join_taps(now, stream, |engine, taps, headers| {
-                taps.dvr.push(id);
-                if let Some(recording) = engine.recordings.find_mut(id) {
-                    recording.live = true;
-                    recording.recorder.begin(now, headers);
-                }
-            });
+            self.set_taps(now, stream);
         }
         Ok(id)
     }
@@ -171,7 +165,9 @@ impl Engine {
         }
         let name = recording.name.clone();
         self.stop_dvr(now, id);
-        self.leave_taps(&name, |taps| taps.dvr.retain(|dvr| *dvr != id));
+        if let Some(stream) = self.hub.find(&name) {
+            self.set_taps(now, stream);
+        }
         Ok(())
     }
 
@@ -186,19 +182,15 @@ impl Engine {
         self.drain_dvr(id);
     }
 
-    /// Begins to record a stream that begins: by the vhost's settings, and for the host.
-    pub(super) fn begin_dvr(
-        &mut self,
-        now: Time,
-        name: &Name,
-        vhost: &Vhost,
-        headers: &Headers,
-    ) -> SmallVec<[u32; 1]> {
+    /// The recorders that a stream is to be read by: its vhost's, which is made if it isn't there, and the
+    /// host's.
+    pub(super) fn dvr_of(&mut self, name: &Name, vhost: &Vhost) -> SmallVec<[u32; 1]> {
         let settings = vhost.dvr.as_ref().filter(|dvr| dvr.applies(&name.app, &name.stream));
         // One of other settings ends by itself when its files are written.
         let other = |r: &Recording| r.owner == Owner::Vhost && Some(&r.settings) != settings;
         let others: Vec<u32> =
             self.recordings.iter().filter(|(_, r)| r.name == *name && other(r)).map(|(id, _)| id).collect();
+        let now = self.now();
         others.into_iter().for_each(|id| self.stop_dvr(now, id));
         if let Some(settings) = settings
             && self.dvr_find(name).is_none()
@@ -208,15 +200,15 @@ impl Engine {
         }
         let reads =
             |r: &Recording| r.name == *name && matches!(r.owner, Owner::Vhost | Owner::Host { fed: false });
-        let ids: SmallVec<[u32; 1]> =
-            self.recordings.iter().filter(|(_, r)| reads(r)).map(|(id, _)| id).collect();
-        for id in &ids {
-            if let Some(recording) = self.recordings.find_mut(*id) {
-                recording.live = true;
-                recording.recorder.begin(now, headers);
-            }
+        self.recordings.iter().filter(|(_, r)| reads(r)).map(|(id, _)| id).collect()
+    }
+
+    /// A recorder is to read a stream from now on, which has these headers.
+    pub(super) fn begin_dvr(&mut self, now: Time, id: u32, headers: &Headers) {
+        if let Some(recording) = self.recordings.find_mut(id) {
+            recording.live = true;
+            recording.recorder.begin(now, headers);
         }
-        ids
     }
 
     /// The stream has ended.
@@ -233,15 +225,6 @@ impl Engine {
         recording.armed = None;
         recording.recorder.handle_timeout(now);
         self.drain_dvr(id);
-    }
-
-    /// Whether a stream is read by just the recorders that it should be.
-    pub(super) fn dvr_is_as_set(&self, stream: &Stream, taps: &[u32]) -> bool {
-        let name = stream.name();
-        let settings = stream.settings().dvr.as_ref().filter(|dvr| dvr.applies(&name.app, &name.stream));
-        let of_vhost =
-            taps.iter().filter_map(|id| self.recordings.find(*id)).find(|r| r.owner == Owner::Vhost);
-        of_vhost.map(|recording| &recording.settings) == settings
     }
 
     /// Hands the disk what recorders still have for it, since it has room again.

@@ -24,22 +24,20 @@ mod ingest;
 #[cfg(any(feature = "hls", feature = "dvr"))]
 mod jobs;
 mod local;
+#[cfg(feature = "http")]
+mod rates;
 mod remote;
 mod rtmp;
 mod session;
 mod sys;
-// Without either no stream has a tap.
-#[cfg_attr(
-    not(any(feature = "hls", feature = "dvr")),
-    allow(unused_variables, unused_imports, clippy::drop_non_drop)
-)]
+#[cfg_attr(not(any(feature = "hls", feature = "dvr")), path = "no_taps.rs")]
 mod taps;
 mod timers;
 #[cfg(feature = "http")]
 mod web;
 
+use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
-use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
@@ -60,7 +58,6 @@ use accept::Listener;
 use conn::{Conn, Frames};
 use encoder::Encoder;
 use ingest::Ingest;
-use taps::Taps;
 use timers::{Alarm, Timers};
 
 pub use accept::Role;
@@ -71,6 +68,10 @@ pub use event::{Action, Admission, ClientInfo, Doing, Event, Stats, StreamInfo, 
 #[cfg(feature = "hls")]
 pub use hls::{HlsFile, HlsOptions};
 pub use remote::{CALLS_MAX, Call, Remote};
+#[cfg(feature = "http")]
+pub use web::mounts::{
+    ANSWER_TIMEOUT, ANSWER_WAITING_BYTES, HttpRequest, MOUNTS_MAX, Ports, REQUESTS_WAITING_MAX,
+};
 
 /// Socket events taken in one turn.
 const EVENTS_PER_TURN: usize = 1024;
@@ -108,7 +109,8 @@ pub struct Engine {
     encoders: Table<Encoder>,
     ingests: Table<Ingest>,
     tickets: Table<u32>,
-    taps: HashMap<u32, Taps>,
+    #[cfg(any(feature = "hls", feature = "dvr"))]
+    taps: std::collections::HashMap<u32, taps::Taps>,
     #[cfg(feature = "hls")]
     segments: Table<hls::Segments>,
     /// Their ids are clients' ids too.
@@ -121,6 +123,8 @@ pub struct Engine {
     /// There from the first job on.
     #[cfg(any(feature = "hls", feature = "dvr"))]
     disk: Option<disk::Disk>,
+    #[cfg(feature = "http")]
+    mounts: web::mounts::Mounts,
     timers: Timers,
     /// Connections with something to do that no socket event will announce.
     ready: Vec<u32>,
@@ -135,6 +139,9 @@ pub struct Engine {
     asks: bool,
     remote: Remote,
     totals: Totals,
+    /// There while the API is on.
+    #[cfg(feature = "http")]
+    rates: Option<Box<rates::Rates>>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -178,7 +185,8 @@ impl Engine {
             encoders: Table::default(),
             ingests: Table::default(),
             tickets: Table::default(),
-            taps: HashMap::new(),
+            #[cfg(any(feature = "hls", feature = "dvr"))]
+            taps: std::collections::HashMap::new(),
             #[cfg(feature = "hls")]
             segments: Table::default(),
             #[cfg(all(feature = "hls", feature = "http"))]
@@ -189,6 +197,8 @@ impl Engine {
             jobs: Table::default(),
             #[cfg(any(feature = "hls", feature = "dvr"))]
             disk: None,
+            #[cfg(feature = "http")]
+            mounts: web::mounts::Mounts::default(),
             timers: Timers::default(),
             ready: Vec::new(),
             dirty: Vec::new(),
@@ -199,6 +209,8 @@ impl Engine {
             asks: false,
             remote: Remote::new(waker),
             totals: Totals::default(),
+            #[cfg(feature = "http")]
+            rates: None,
         })
     }
 
@@ -253,6 +265,8 @@ impl Engine {
         }
         self.configure_taps(self.now());
         self.configure_ingests();
+        #[cfg(feature = "http")]
+        self.configure_rates();
         Ok(())
     }
 
@@ -316,6 +330,8 @@ impl Engine {
                 #[cfg(feature = "dvr")]
                 Alarm::Dvr(id) => self.on_dvr_alarm(now, id),
                 Alarm::Conn(id) => self.on_conn_alarm(now, at, id),
+                #[cfg(feature = "http")]
+                Alarm::Rates => self.on_rates_alarm(now),
             }
         }
         self.send_dirty(now);
@@ -392,6 +408,8 @@ impl Engine {
     }
 
     fn tell(&mut self, event: Event) {
+        #[cfg(feature = "http")]
+        self.count_left(&event);
         self.told.push_back(event);
     }
 

@@ -4,13 +4,7 @@
 
 use smallvec::SmallVec;
 
-use super::Engine;
-#[cfg(any(feature = "hls", feature = "dvr"))]
-use super::sys;
-#[cfg(any(feature = "hls", feature = "dvr"))]
-use crate::hub::Name;
-#[cfg(any(feature = "hls", feature = "dvr"))]
-use crate::media::Headers;
+use super::{Engine, sys};
 use crate::time::Time;
 
 /// What reads one stream while it is published.
@@ -19,9 +13,9 @@ pub(super) struct Taps {
     /// The frame that they are given next.
     cursor: u64,
     #[cfg(feature = "hls")]
-    pub(super) hls: SmallVec<[u32; 1]>,
+    hls: SmallVec<[u32; 1]>,
     #[cfg(feature = "dvr")]
-    pub(super) dvr: SmallVec<[u32; 1]>,
+    dvr: SmallVec<[u32; 1]>,
 }
 
 impl Taps {
@@ -36,51 +30,49 @@ impl Taps {
 }
 
 impl Engine {
-    /// A publish of this stream has begun, or one that goes on is to be read from now on.
+    /// A publish of this stream has begun.
     pub(super) fn begin_taps(&mut self, now: Time, id: u32) {
         self.end_taps(now, id);
+        self.set_taps(now, id);
+    }
+
+    /// Has the stream, if it is published, read by whoever should read it now. Who reads it already goes on.
+    pub(super) fn set_taps(&mut self, now: Time, id: u32) {
+        self.run_taps(now, id);
         let Some(stream) = self.hub.stream(id) else { return };
         if stream.publisher().is_none() {
             return;
         }
         let (name, vhost) = (stream.name().clone(), stream.settings().clone());
         let (headers, cursor) = (stream.ring().headers().clone(), stream.ring().head());
-        let taps = Taps {
+        let wanted = Taps {
             cursor,
             #[cfg(feature = "hls")]
-            hls: self.begin_hls(now, &name, &vhost, &headers),
+            hls: self.hls_of(&name, &vhost),
             #[cfg(feature = "dvr")]
-            dvr: self.begin_dvr(now, &name, &vhost, &headers),
+            dvr: self.dvr_of(&name, &vhost),
         };
-        if !taps.is_empty() {
-            self.taps.insert(id, taps);
-            self.hub.tap(id, true);
+        let old = self.taps.remove(&id).unwrap_or_default();
+        #[cfg(feature = "hls")]
+        {
+            old.hls.iter().filter(|hls| !wanted.hls.contains(hls)).for_each(|hls| self.end_hls(now, *hls));
+            wanted
+                .hls
+                .iter()
+                .filter(|hls| !old.hls.contains(hls))
+                .for_each(|hls| self.begin_hls(*hls, &headers));
         }
-    }
-
-    /// One more reads a stream that is published, and the others go on as they were; `add` puts it among them
-    /// and begins it with the headers in force.
-    #[cfg(any(feature = "hls", feature = "dvr"))]
-    pub(super) fn join_taps(&mut self, now: Time, id: u32, add: impl FnOnce(&mut Self, &mut Taps, &Headers)) {
-        self.run_taps(now, id);
-        let Some(stream) = self.hub.stream(id).filter(|stream| stream.publisher().is_some()) else { return };
-        let (headers, cursor) = (stream.ring().headers().clone(), stream.ring().head());
-        let mut taps = self.taps.remove(&id).unwrap_or(Taps { cursor, ..Taps::default() });
-        add(self, &mut taps, &headers);
-        self.taps.insert(id, taps);
-        self.hub.tap(id, true);
-    }
-
-    /// One reads its stream no longer; `remove` takes it from among the others.
-    #[cfg(any(feature = "hls", feature = "dvr"))]
-    pub(super) fn leave_taps(&mut self, name: &Name, remove: impl FnOnce(&mut Taps)) {
-        let Some(id) = self.hub.find(name) else { return };
-        let Some(taps) = self.taps.get_mut(&id) else { return };
-        remove(taps);
-        if taps.is_empty() {
-            self.taps.remove(&id);
-            self.hub.tap(id, false);
+        #[cfg(feature = "dvr")]
+        {
+            old.dvr.iter().filter(|dvr| !wanted.dvr.contains(dvr)).for_each(|dvr| self.end_dvr(now, *dvr));
+            let new = wanted.dvr.iter().filter(|dvr| !old.dvr.contains(dvr));
+            new.for_each(|dvr| self.begin_dvr(now, *dvr, &headers));
         }
+        let is_tapped = !wanted.is_empty();
+        if is_tapped {
+            self.taps.insert(id, wanted);
+        }
+        self.hub.tap(id, is_tapped);
     }
 
     /// The publish of this stream has ended: what is left of it is read, and that is all.
@@ -105,7 +97,6 @@ impl Engine {
         if from == ring.head() {
             return;
         }
-        #[cfg(any(feature = "hls", feature = "dvr"))]
         let when = sys::calendar(self.settings.utc_time);
         for frame in (from..ring.head()).filter_map(|seq| ring.frame(seq)) {
             #[cfg(feature = "hls")]
@@ -120,8 +111,6 @@ impl Engine {
                     recording.recorder.write(now, &when, frame);
                 }
             }
-            #[cfg(not(any(feature = "hls", feature = "dvr")))]
-            let _ = frame;
         }
         #[cfg(feature = "hls")]
         for hls in taps.hls.clone() {
@@ -131,7 +120,6 @@ impl Engine {
         for dvr in self.taps.get(&id).map(|taps| taps.dvr.clone()).unwrap_or_default() {
             self.drain_dvr(dvr);
         }
-        let _ = now;
         if let Some(stream) = self.hub.stream_mut(id) {
             stream.release();
         }
@@ -158,24 +146,7 @@ impl Engine {
         #[cfg(feature = "hls")]
         self.configure_hls(now);
         for id in self.hub.ids() {
-            if self.wants_other_taps(id) {
-                self.begin_taps(now, id);
-            }
+            self.set_taps(now, id);
         }
-    }
-
-    /// Whether what reads the stream is not what the settings ask for.
-    fn wants_other_taps(&self, id: u32) -> bool {
-        let Some(stream) = self.hub.stream(id).filter(|stream| stream.publisher().is_some()) else {
-            return false;
-        };
-        let taps = self.taps.get(&id);
-        let other = false;
-        #[cfg(feature = "hls")]
-        let other = other || !self.hls_is_as_set(stream, taps.map_or(&[], |taps| &taps.hls));
-        #[cfg(feature = "dvr")]
-        let other = other || !self.dvr_is_as_set(stream, taps.map_or(&[], |taps| &taps.dvr));
-        let _ = (stream, taps);
-        other
     }
 }

@@ -28,6 +28,8 @@ pub struct camrill_engine_t {
     pub(super) recorders: Mutex<HashMap<u32, super::recorder::RecorderCallbacks>>,
     /// Until the host's memory of it is gone; what is made of it asks first.
     alive: Arc<AtomicBool>,
+    #[cfg(feature = "http")]
+    pub(super) mounts: Mutex<HashMap<u32, super::http::MountCallbacks>>,
     level: LevelFilter,
     /// The thread whose call is going on ([`here`]), 0 if none; with [`FREED`] when the host has freed it.
     owner: AtomicUsize,
@@ -97,6 +99,8 @@ impl camrill_engine_t {
             #[cfg(feature = "dvr")]
             recorders: Mutex::default(),
             alive: Arc::new(AtomicBool::new(true)),
+            #[cfg(feature = "http")]
+            mounts: Mutex::new(HashMap::new()),
             level,
             owner: AtomicUsize::new(0),
             poisoned: AtomicBool::new(false),
@@ -344,6 +348,8 @@ unsafe fn destroy(pointer: *mut camrill_engine_t, tells: bool) {
     super::hls::end_all(&handle);
     #[cfg(feature = "dvr")]
     super::recorder::end_all(&handle);
+    #[cfg(feature = "http")]
+    super::http::end_all(&handle);
     let (user, user_free) = (handle.callbacks.user, handle.callbacks.user_free);
     drop(handle);
     if let Some(user_free) = user_free {

@@ -13,6 +13,8 @@ mod feed;
 mod handle;
 #[cfg(feature = "hls")]
 mod hls;
+#[cfg(feature = "http")]
+mod http;
 mod logger;
 mod publisher;
 mod queue;
@@ -28,6 +30,8 @@ pub use engine::*;
 pub use handle::camrill_engine_t;
 #[cfg(feature = "hls")]
 pub use hls::*;
+#[cfg(feature = "http")]
+pub use http::*;
 pub use publisher::*;
 #[cfg(feature = "dvr")]
 pub use recorder::*;
