@@ -11,6 +11,8 @@ pub(super) mod faststart;
 mod prune;
 #[cfg(test)]
 mod tests;
+#[cfg(all(feature = "dvr", feature = "http"))]
+pub(super) mod timeshift;
 mod worker;
 
 use std::collections::VecDeque;

@@ -21,6 +21,9 @@ pub(super) enum Purpose {
     /// This file of a recorder's is rewritten.
     #[cfg(feature = "dvr")]
     Faststart(FileId),
+    /// This connection waits for a playlist of recordings.
+    #[cfg(all(feature = "dvr", feature = "http"))]
+    Shift(u32),
 }
 
 impl Engine {
@@ -84,6 +87,8 @@ impl Engine {
             (Purpose::Room, _) => {}
             #[cfg(feature = "dvr")]
             (Purpose::Faststart(file), outcome) => self.on_faststart(file, outcome),
+            #[cfg(all(feature = "dvr", feature = "http"))]
+            (Purpose::Shift(conn), outcome) => self.on_shifted(now, conn, outcome),
         }
     }
 }

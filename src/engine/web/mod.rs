@@ -1,13 +1,15 @@
 //! Answering HTTP: what a path means at which port, and the answers' bodies.
 //!
 //! A request is looked at by those who may know its path, in this order: the API (where the port is the
-//! API's), the host's own handlers, HLS, live streams, files, the page. Whoever knows it answers, now or
+//! API's), the host's own handlers, recordings, HLS, live streams, files, the page. Whoever knows it answers, now or
 //! later; if nobody does it is 404.
 
 mod files;
 #[cfg(feature = "hls")]
 pub(in crate::engine) mod hls;
 pub(in crate::engine) mod live;
+#[cfg(feature = "dvr")]
+pub(in crate::engine) mod timeshift;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -47,7 +49,7 @@ pub(super) enum Source {
     /// A live stream, without end.
     Live,
     /// What it is to be answered with isn't there yet.
-    #[cfg(feature = "hls")]
+    #[cfg(any(feature = "hls", feature = "dvr"))]
     Waiting,
 }
 
@@ -91,7 +93,7 @@ impl Web {
     pub(super) fn is_endless(&self) -> bool {
         match self.source {
             Source::Live => true,
-            #[cfg(feature = "hls")]
+            #[cfg(any(feature = "hls", feature = "dvr"))]
             Source::Waiting => true,
             Source::None | Source::File(_) => false,
         }
@@ -110,6 +112,9 @@ impl Engine {
         }
         let server = matches!(role, Role::Http { server: true, .. });
         let found = false;
+        // Before HLS, whose playlist has the same path.
+        #[cfg(feature = "dvr")]
+        let found = found || (server && self.time_shift(now, id, request));
         // Before live streams: a segment may be named like one.
         #[cfg(feature = "hls")]
         let found = found || (server && self.hls(now, id, request));
