@@ -33,7 +33,7 @@ pub(super) use worker::{Answer, DiskError, Done, FileId, How, Job, Kept, Outcome
 /// How long the thread waits for another job before it ends.
 const IDLE: Duration = Duration::from_secs(10);
 /// How long the end waits for what is queued to be written.
-const DRAIN: Duration = Duration::from_secs(5);
+const DRAIN: Duration = Duration::from_secs(2);
 /// After so many jobs a task that takes long has its turn, though more jobs wait.
 const JOBS_PER_TURN: u32 = 8;
 

@@ -82,7 +82,7 @@ impl Engine {
                 segments.writer.begin(&Headers::default());
             }
         } else if let Some(stream) = self.hub.find(&name) {
-            self.begin_taps(now, stream);
+            self.change_taps(now, stream, true, false);
         }
         Ok(id)
     }

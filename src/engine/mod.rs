@@ -306,7 +306,7 @@ impl Engine {
                 #[cfg(all(feature = "hls", feature = "http"))]
                 Alarm::HlsPlayer(id) => self.on_hls_player_alarm(now, id),
                 #[cfg(feature = "dvr")]
-                Alarm::Dvr(id) => self.on_dvr_alarm(now, id),
+                Alarm::Dvr(id) => self.on_dvr_alarm(now, at, id),
                 Alarm::Conn(id) => self.on_conn_alarm(now, at, id),
             }
         }
@@ -395,6 +395,8 @@ impl Drop for Engine {
         for id in self.encoders.ids() {
             self.end_encoder(id);
         }
+        #[cfg(feature = "dvr")]
+        self.finish_dvr();
         info!("stopped after {} ms, {} connections closed", self.now().as_millis(), self.conns.len());
     }
 }

@@ -46,11 +46,36 @@ impl Engine {
             #[cfg(feature = "hls")]
             hls: self.begin_hls(now, &name, &vhost, &headers),
             #[cfg(feature = "dvr")]
-            dvr: self.begin_dvr(now, &name, &vhost, &headers),
+            dvr: self.begin_dvr(now, &name, &vhost, &headers, &[]),
         };
         if !taps.is_empty() {
             self.taps.insert(id, taps);
             self.hub.tap(id, true);
+        }
+    }
+
+    /// Others are to read this stream from now on, for HLS or recording; those of the other kind go on
+    /// undisturbed.
+    #[cfg(any(feature = "hls", feature = "dvr"))]
+    pub(super) fn change_taps(&mut self, now: Time, id: u32, hls: bool, dvr: bool) {
+        self.run_taps(now, id);
+        let Some(stream) = self.hub.stream(id).filter(|stream| stream.publisher().is_some()) else { return };
+        let (name, vhost) = (stream.name().clone(), stream.settings().clone());
+        let (headers, cursor) = (stream.ring().headers().clone(), stream.ring().head());
+        let mut taps = self.taps.remove(&id).unwrap_or(Taps { cursor, ..Taps::default() });
+        #[cfg(feature = "hls")]
+        if hls {
+            taps.hls.iter().for_each(|hls| self.end_hls(now, *hls));
+            taps.hls = self.begin_hls(now, &name, &vhost, &headers);
+        }
+        #[cfg(feature = "dvr")]
+        if dvr {
+            taps.dvr = self.begin_dvr(now, &name, &vhost, &headers, &taps.dvr);
+        }
+        let _ = (hls, dvr);
+        self.hub.tap(id, !taps.is_empty());
+        if !taps.is_empty() {
+            self.taps.insert(id, taps);
         }
     }
 
@@ -112,25 +137,31 @@ impl Engine {
     pub(super) fn configure_taps(&mut self, now: Time) {
         #[cfg(feature = "hls")]
         self.configure_hls(now);
+        #[cfg(any(feature = "hls", feature = "dvr"))]
         for id in self.hub.ids() {
-            if self.wants_other_taps(id) {
-                self.begin_taps(now, id);
+            let (hls, dvr) = self.other_taps(id);
+            if hls || dvr {
+                self.change_taps(now, id, hls, dvr);
             }
         }
+        let _ = now;
     }
 
-    /// Whether what reads the stream is not what the settings ask for.
-    fn wants_other_taps(&self, id: u32) -> bool {
+    /// Whether what reads the stream for HLS, and for recording, is not what the settings ask for.
+    #[cfg(any(feature = "hls", feature = "dvr"))]
+    fn other_taps(&self, id: u32) -> (bool, bool) {
         let Some(stream) = self.hub.stream(id).filter(|stream| stream.publisher().is_some()) else {
-            return false;
+            return (false, false);
         };
         let taps = self.taps.get(&id);
-        let other = false;
         #[cfg(feature = "hls")]
-        let other = other || !self.hls_is_as_set(stream, taps.map_or(&[], |taps| &taps.hls));
+        let hls = !self.hls_is_as_set(stream, taps.map_or(&[], |taps| &taps.hls));
+        #[cfg(not(feature = "hls"))]
+        let hls = false;
         #[cfg(feature = "dvr")]
-        let other = other || !self.dvr_is_as_set(stream, taps.map_or(&[], |taps| &taps.dvr));
-        let _ = (stream, taps);
-        other
+        let dvr = !self.dvr_is_as_set(stream, taps.map_or(&[], |taps| &taps.dvr));
+        #[cfg(not(feature = "dvr"))]
+        let dvr = false;
+        (hls, dvr)
     }
 }
