@@ -22,4 +22,4 @@ pub use names::Names;
 pub use options::{Format, Options, Plan};
 pub use recorder::{Cut, Output, Recorder, Refusal};
 pub use tail::Tail;
-pub use timeshift::{Span, TimeShift};
+pub use timeshift::{Init, Span, TimeShift};

@@ -231,7 +231,7 @@ mod tests {
         fn every_name_that_is_given_is_found(
             words in proptest::collection::vec(prop::sample::select(vec![
                 "[vhost]", "[app]", "[stream]", "[seq]", "[duration]", "[2006]", "[01]", "[02]", "[15]",
-                "[04]", "[05]", "[999]", "/", "-", ".", "x", "[", "[other]",
+                "[04]", "[05]", "[999]", "/", "-", ".", "x", "[other]",
             ]), 0..8),
             stream in "[a-z0-9.-]{1,6}x", seq in any::<u32>(), unix_ms in 0i64..1 << 43, again in any::<bool>(),
         ) {

@@ -46,11 +46,19 @@ pub struct TimeShift {
 #[derive(Debug, Default)]
 struct File {
     uri: String,
-    /// Bytes of the init segment.
-    init: u64,
+    init: Init,
     segments: Vec<Segment>,
     /// The segment that the file ends in: more of it may come.
     open: Option<Segment>,
+}
+
+/// An init segment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Init {
+    /// Its bytes, from the file's beginning.
+    pub len: u64,
+    /// A hash of them: the same for two that are the same.
+    pub hash: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -70,9 +78,8 @@ impl TimeShift {
         Self { span, least_us, files: Vec::new(), file: File::default(), count: 0 }
     }
 
-    /// A file begins. `uri` is what the playlist calls it, and `init` is the length of its init segment, in
-    /// bytes.
-    pub fn begin(&mut self, uri: String, init: u64) {
+    /// A file begins. `uri` is what the playlist calls it.
+    pub fn begin(&mut self, uri: String, init: Init) {
         self.end();
         self.file = File { uri, init, ..File::default() };
     }
@@ -151,12 +158,16 @@ impl TimeShift {
         let kind = if self.span.is_over { "VOD" } else { "EVENT" };
         writeln!(out, "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:{target_s}")?;
         writeln!(out, "#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:{kind}")?;
+        let mut in_force = None;
         for (at, file) in self.files.iter().enumerate() {
             let File { uri, init, .. } = file;
             if at > 0 {
                 out.write_str("#EXT-X-DISCONTINUITY\n")?;
             }
-            writeln!(out, "#EXT-X-MAP:URI=\"{uri}\",BYTERANGE=\"{init}@0\"")?;
+            // One that holds already is not told again: ffmpeg would complain of a second moov.
+            if in_force.replace(init) != Some(init) {
+                writeln!(out, "#EXT-X-MAP:URI=\"{uri}\",BYTERANGE=\"{}@0\"", init.len)?;
+            }
             let mut expected = None;
             for segment in &file.segments {
                 let Segment { offset, len, wall_us, duration_us, .. } = *segment;
@@ -226,10 +237,14 @@ mod tests {
         (0..n).map(one).collect()
     }
 
+    fn init(kind: usize) -> Init {
+        Init { len: 1000, hash: kind as u64 }
+    }
+
     fn playlist(span: Span, files: &[(&str, Vec<Fragment>)]) -> Option<String> {
         let mut shift = TimeShift::new(span);
         for (uri, fragments) in files {
-            shift.begin((*uri).into(), 1000);
+            shift.begin((*uri).into(), init(uri.len()));
             assert_eq!(
                 fragments.iter().take_while(|f| shift.push(f)).count(),
                 fragments.iter().take_while(|f| f.wall_us.is_none_or(|at| at < span.end_us)).count()
@@ -257,6 +272,11 @@ mod tests {
              #EXTINF:3.000000,\n#EXT-X-BYTERANGE:300@1000\nb.mp4\n\
              #EXT-X-ENDLIST\n"
         );
+        // The same init segment holds for both.
+        let files = [("b.mp4", fragments(100, 10, 2)), ("a.mp4", fragments(0, 12, 2))];
+        let same = playlist(span(6, 103, true), &files).unwrap();
+        let break_only = text.replace("#EXT-X-MAP:URI=\"b.mp4\",BYTERANGE=\"1000@0\"\n", "");
+        assert_eq!(same, break_only.replace("%20", ""));
         assert_eq!(playlist(span(12, 100, true), &files), None);
         assert_eq!(playlist(span(110, 200, true), &files), None);
     }
@@ -298,7 +318,7 @@ mod tests {
         // Files that are short make more, up to a limit.
         let mut shift = TimeShift::new(span(0, 1 << 20, true));
         for i in 0..TIMESHIFT_SEGMENTS as i64 * 3 {
-            shift.begin(String::from("a"), 1000);
+            shift.begin(String::from("a"), init(1));
             shift.push(&fragments(i, 1, 1)[0]);
         }
         assert!(shift.is_full());

@@ -1,13 +1,14 @@
 //! Looking through a stream's recordings for what they hold of a span of time.
 
 use std::fs::{self, File, ReadDir};
+use std::hash::{DefaultHasher, Hasher};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::dvr::{Names, Span, TimeShift};
+use crate::dvr::{Init, Names, Span, TimeShift};
 use crate::fmp4::{Found, Scanner};
-use crate::wire::limits::{TIMESHIFT_FILES, TIMESHIFT_NAMES};
+use crate::wire::limits::{MP4_BOX_BYTES, TIMESHIFT_FILES, TIMESHIFT_NAMES};
 
 use super::{Answer, Task};
 
@@ -171,7 +172,15 @@ impl Open {
         buffer.resize(wanted.len, 0);
         self.file.read_exact_at(buffer, wanted.offset).ok()?;
         match self.scanner.handle_input(buffer).ok()? {
-            Some(Found::Init(_)) => shift.begin(uri(&self.name), self.scanner.end()),
+            Some(Found::Init(_)) => {
+                // No longer than what the scanner takes as a whole, and what stands before that.
+                let len = self.scanner.end();
+                buffer.resize(usize::try_from(len).ok().filter(|len| *len <= 2 * MP4_BOX_BYTES)?, 0);
+                self.file.read_exact_at(buffer, 0).ok()?;
+                let mut hasher = DefaultHasher::new();
+                hasher.write(buffer);
+                shift.begin(uri(&self.name), Init { len, hash: hasher.finish() });
+            }
             Some(Found::Fragment(fragment)) => return shift.push(&fragment).then_some(()),
             None => {}
         }
