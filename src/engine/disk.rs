@@ -4,6 +4,9 @@
 //! [`Disk::poll_done`] after the wake function was called. The thread begins with the first job and ends
 //! when there has been none for a while. What it does is in [`Worker`], which knows no thread.
 
+// HLS needs one part of it, recording another.
+#![cfg_attr(not(all(feature = "hls", feature = "dvr")), allow(dead_code, unused_imports))]
+
 #[cfg(feature = "dvr")]
 pub(super) mod append;
 #[cfg(feature = "dvr")]

@@ -1,6 +1,7 @@
 //! The disk's thread as the engine uses it: jobs go out with what they are for, and what came of them is
 //! handed to whoever asked.
 
+#[cfg(feature = "dvr")]
 use log::{debug, warn};
 
 use super::Engine;
@@ -90,5 +91,7 @@ impl Engine {
             #[cfg(all(feature = "dvr", feature = "http"))]
             (Purpose::Shift(conn), outcome) => self.on_shifted(now, conn, outcome),
         }
+        #[cfg(not(any(feature = "hls", feature = "http")))]
+        let _ = now;
     }
 }

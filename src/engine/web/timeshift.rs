@@ -81,7 +81,8 @@ impl Engine {
         }
         let prefix = format!("{}{FOLDER}", shift.name.stream);
         // The vhost may be known from the query alone.
-        let query = shift.name.param.split('&').find(|pair| pair.starts_with("vhost="));
+        let plain = |pair: &&str| pair.bytes().all(|b| b.is_ascii_alphanumeric() || b"=.-_%:".contains(&b));
+        let query = shift.name.param.split('&').find(|pair| pair.starts_with("vhost=")).filter(plain);
         let query = query.map_or(String::new(), |pair| format!("?{pair}"));
         let uri = move |name: &str| {
             let encoded = |text| utf8_percent_encode(text, ENCODED);
