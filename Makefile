@@ -1,6 +1,6 @@
 # camrill: what a developer types.
 #
-#   make run      a server on port 1935 with a looping camera; installs what is missing to build
+#   make run      a server with a page and a looping camera; installs what is missing to build
 #   make test     everything that guards a change, fast checks first; installs what is missing
 #   make build    the libraries and the C programs, in target/release
 #   make bench    the side-by-side comparison, written to docs/benchmarks.md
@@ -43,18 +43,23 @@ $(RELEASE)/%: examples-c/%.c include/camrill.h $(RELEASE)/libcamrill.a
 	$(CC) $(STRICT) $(CFLAGS) -Iinclude -o $@ $< $(RELEASE)/libcamrill.a \
 		-Wl,--gc-sections $(LDFLAGS) $(STATIC_LIBS)
 
-# 078F is 1935, and 0A a socket that listens.
+# The ports in hexadecimal, as the kernel lists them; 0A is a socket that listens.
 run: setup-run
 	@$(MAKE) --no-print-directory build
-	@if grep -qs ':078F [0-9A-F]*:[0-9A-F]* 0A' /proc/net/tcp /proc/net/tcp6; then \
-		echo "Port 1935 is taken: another RTMP server runs on this machine. Stop it, or change"; \
-		echo "\`listen\` in examples-c/camera.conf."; \
-		exit 1; \
-	fi
+	@for port in 078F=1935 1F90=8080 07C1=1985; do \
+		if grep -qs ":$${port%=*} [0-9A-F]*:[0-9A-F]* 0A" /proc/net/tcp /proc/net/tcp6; then \
+			echo "Port $${port#*=} is taken: another server runs on this machine. Stop it, or change"; \
+			echo "\`listen\` in examples-c/camera.conf."; \
+			exit 1; \
+		fi; \
+	done
 	@echo
-	@echo "  A camera is live. Watch it:"
+	@echo "  A camera is live. Watch it in a browser:"
+	@echo "      http://127.0.0.1:8080/"
+	@echo "  or with a player:"
 	@echo "      ffplay rtmp://127.0.0.1:1935/live/camera"
-	@echo "      vlc    rtmp://127.0.0.1:1935/live/camera"
+	@echo "      ffplay http://127.0.0.1:8080/live/camera.flv"
+	@echo "      vlc    http://127.0.0.1:8080/live/camera.m3u8"
 	@echo "  Publish beside it, and watch rtmp://127.0.0.1:1935/live/test:"
 	@echo "      ffmpeg -re -i assets/clip.flv -c copy -f flv rtmp://127.0.0.1:1935/live/test"
 	@echo "  Ctrl-C stops the server."

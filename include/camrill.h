@@ -31,6 +31,8 @@
 #define CAMRILL_PUBLISHER_CONFIG_INIT \
     { (uint32_t)sizeof(camrill_publisher_config_t), 0, 0, 0, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL }
 #define CAMRILL_FRAME_INIT { (uint32_t)sizeof(camrill_frame_t), 0, 0, 0, NULL, 0 }
+#define CAMRILL_HTTP_MOUNT_INIT \
+    { (uint32_t)sizeof(camrill_http_mount_t), 0, NULL, NULL, NULL, NULL, NULL, NULL }
 
 
 // Major version: what is built against one doesn't run with another.
@@ -169,6 +171,12 @@
 // A codec that the library relays without knowing it by a number of its own.
 #define CAMRILL_CODEC_OTHER 255
 
+// A path is mounted at the web server's ports.
+#define CAMRILL_PORTS_SERVER 1
+
+// A path is mounted at the API's ports.
+#define CAMRILL_PORTS_API 2
+
 // Bytes of each name in an output struct, with the final NUL. Longer names are refused at the door.
 #define CAMRILL_NAME_MAX 256
 
@@ -182,7 +190,7 @@ typedef struct camrill_engine_t camrill_engine_t;
 // camrill_publisher_free().
 typedef struct camrill_publisher_t camrill_publisher_t;
 
-// Names a client, a stream or a ticket. Never 0. When its owner ends, the id is stale: calls with it
+// Names a client, a stream, a mount or a ticket. Never 0. When its owner ends, the id is stale: calls with it
 // answer CAMRILL_ENOENT, also when its place has been taken by another.
 typedef uint32_t camrill_id_t;
 
@@ -418,6 +426,57 @@ typedef struct camrill_publisher_stats_t {
     uint32_t queued_bytes;
 } camrill_publisher_stats_t;
 
+// A request for a mounted path. Strings are UTF-8, never NULL; they and the body are valid only during the
+// callback.
+typedef struct camrill_http_request_t {
+    // Bytes of this struct as the library knows it.
+    uint32_t struct_size;
+    // Names the request when it is answered, inside the callback or later.
+    camrill_id_t ticket;
+    // The client.
+    camrill_id_t client;
+    // The mount.
+    camrill_id_t mount;
+    // "GET", "HEAD", "POST", "PUT" or "DELETE". OPTIONS is answered by the library.
+    const char *method;
+    // The path: decoded, without "." and "..".
+    const char *path;
+    // What stands behind '?', as it was sent.
+    const char *query;
+    // The client's address and port.
+    const char *address;
+    // The header fields, for camrill_http_request_header(): name, NUL, value, NUL, and so on; a NUL in place
+    // of a name is the end.
+    const char *headers;
+    // The body, up to 256 KiB, with no NUL behind it; NULL if there is none.
+    const uint8_t *body;
+    // Bytes of it.
+    size_t body_size;
+} camrill_http_request_t;
+
+// A path that the host answers for. Start from CAMRILL_HTTP_MOUNT_INIT.
+typedef struct camrill_http_mount_t {
+    // sizeof(camrill_http_mount_t).
+    uint32_t struct_size;
+    // CAMRILL_PORTS_SERVER, CAMRILL_PORTS_API or both; 0 means both.
+    uint32_t ports;
+    // The path, decoded: "/config" is that path, "/cam/*" all that begin with "/cam/", "/" the root alone.
+    // It is copied.
+    const char *path;
+    // Given to the callbacks, which run inside camrill_engine_poll() and camrill_engine_run().
+    void *user;
+    // Called last and exactly once, inside poll or camrill_engine_free(); may be NULL.
+    void (*user_free)(void *user);
+    // Gets each request, and answers it there or later by its ticket. Not NULL.
+    void (*on_request)(void *user, const struct camrill_http_request_t *request);
+    // The client has taken what was written: camrill_http_write() takes more after its CAMRILL_EAGAIN. May be
+    // NULL.
+    void (*on_writable)(void *user, camrill_id_t ticket);
+    // The ticket is over before the host has ended the answer: the client is gone, HEAD was asked, or 60 s
+    // have passed. May be NULL.
+    void (*on_closed)(void *user, camrill_id_t ticket);
+} camrill_http_mount_t;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -538,7 +597,8 @@ int32_t camrill_config_apply(struct camrill_engine_t *engine);
 int32_t camrill_config_revert(struct camrill_engine_t *engine);
 
 // The port that a protocol is served at, with the real number where the configuration says 0: the first
-// one if there are several. `protocol` is "rtmp". CAMRILL_ENOENT if it isn't served.
+// one if there are several. `protocol` is "rtmp", "http" for the web server or "api" for the HTTP API.
+// CAMRILL_ENOENT if it isn't served.
 int32_t camrill_engine_port(const struct camrill_engine_t *engine,
                             const char *protocol);
 
@@ -598,6 +658,62 @@ int32_t camrill_publisher_stats(const struct camrill_publisher_t *publisher,
 // `user_free` runs on the loop's thread. NULL is allowed. Not while a write is going on; before or after
 // camrill_engine_free(). [any thread]
 void camrill_publisher_free(struct camrill_publisher_t *publisher);
+
+// Answers for a path from now on, before streams, HLS and files are looked at, and writes the mount's id to
+// `out`, which may be NULL. Of several mounts that fit a path the exact one is taken, else the longest.
+// OPTIONS and CORS are the server's, as it is configured. CAMRILL_EINVAL for a path that can't be asked for,
+// CAMRILL_EBUSY if it is mounted, CAMRILL_ELIMIT while 64 are. `user_free` is not called on failure.
+int32_t camrill_http_mount(struct camrill_engine_t *engine,
+                           const struct camrill_http_mount_t *config,
+                           camrill_id_t *out);
+
+// Ends a mount: none of its callbacks runs any more but `user_free`, with the next poll. Who waits for its
+// answer gets 503, an answer that has begun is cut, and their tickets are over. CAMRILL_ENOENT if it has
+// ended.
+int32_t camrill_http_unmount(struct camrill_engine_t *engine,
+                             camrill_id_t mount);
+
+// The value of the first header field of that name, in any case; valid as long as the request is. NULL if
+// there is none.
+const char *camrill_http_request_header(const struct camrill_http_request_t *request,
+                                        const char *name);
+
+// Answers a request as a whole, and ends its ticket. `status` is 200 to 599. `headers` are lines of
+// "Name: value" as in "Content-Type: image/jpeg\r\nCache-Control: no-store", without those that the server
+// writes itself (Content-Length, Connection, Transfer-Encoding, Date, Server); NULL for none. The body is
+// copied; it is left out where HEAD was asked.
+//
+// CAMRILL_ENOENT if the ticket is over: answered, its client gone, or 60 s passed. CAMRILL_ESTATE if the
+// answer has begun. CAMRILL_EINVAL for a wrong status or line: the request still waits then.
+int32_t camrill_http_respond(struct camrill_engine_t *engine,
+                             camrill_id_t ticket,
+                             int32_t status,
+                             const char *headers,
+                             const uint8_t *body,
+                             size_t size);
+
+// Begins an answer whose body follows with camrill_http_write(): `length` bytes of it, or as many as come
+// where `length` is negative. It may take as long as it likes. Fails as camrill_http_respond() does. Where
+// HEAD was asked, or the status has no body (204, 304), the answer is whole with this: on_closed is called,
+// and the ticket is over.
+int32_t camrill_http_begin(struct camrill_engine_t *engine,
+                           camrill_id_t ticket,
+                           int32_t status,
+                           const char *headers,
+                           int64_t length);
+
+// The next bytes of an answer; they are copied. All are taken or none: CAMRILL_EAGAIN while 256 KiB wait for
+// the client, and on_writable says when to go on. CAMRILL_ENOENT if the ticket is over, CAMRILL_ESTATE if the
+// answer has not begun, CAMRILL_EINVAL for more than the length that was named.
+int32_t camrill_http_write(struct camrill_engine_t *engine,
+                           camrill_id_t ticket,
+                           const uint8_t *data,
+                           size_t size);
+
+// Ends an answer and its ticket. One that is shorter than the length that was named ends with its connection.
+// CAMRILL_ENOENT and CAMRILL_ESTATE as for camrill_http_write().
+int32_t camrill_http_end(struct camrill_engine_t *engine,
+                         camrill_id_t ticket);
 
 #ifdef __cplusplus
 }  // extern "C"

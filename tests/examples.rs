@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -23,15 +23,16 @@ fn program(name: &str) -> PathBuf {
         assert!(build.current_dir(repository("")).status().expect("cargo").success());
         let folder = target().join("sanitized");
         std::fs::create_dir_all(&folder).expect("a folder");
-        let children = ["camrill-server", "encoder-thread", "epoll-loop", "smallest-server"].map(|name| {
-            let mut cc = Command::new("cc");
-            cc.args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g", "-O1", "-Iinclude"]);
-            cc.args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-o"]);
-            cc.arg(folder.join(name)).arg(format!("examples-c/{name}.c"));
-            cc.arg(target().join("release/libcamrill.a"));
-            cc.args(["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"]);
-            cc.current_dir(repository("")).spawn().expect("a C compiler")
-        });
+        let children =
+            ["camrill-server", "encoder-thread", "epoll-loop", "own-page", "smallest-server"].map(|name| {
+                let mut cc = Command::new("cc");
+                cc.args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g", "-O1", "-Iinclude"]);
+                cc.args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-o"]);
+                cc.arg(folder.join(name)).arg(format!("examples-c/{name}.c"));
+                cc.arg(target().join("release/libcamrill.a"));
+                cc.args(["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"]);
+                cc.current_dir(repository("")).spawn().expect("a C compiler")
+            });
         for mut child in children {
             assert!(child.wait().expect("a C compiler").success());
         }
@@ -102,6 +103,37 @@ fn epoll_loop_takes_commands_beside_clients() {
     server.wait_log(1, "stop live/test");
     stdin.write_all(b"quit\n").expect("a program that reads");
     assert!(server.wait_end(Duration::from_secs(3)).is_some_and(|status| status.success()));
+}
+
+#[test]
+fn own_page_shows_a_picture_and_keeps_settings() {
+    let server = Process::start(logged("own-page").arg("127.0.0.1:0"));
+    let port = number(&server.wait_log(1, "http on port"), "http on port ");
+    let ask = |request: &str, body: &str| {
+        let mut socket = std::net::TcpStream::connect(("127.0.0.1", port)).expect("a server");
+        let length = body.len();
+        let head =
+            format!("{request} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+        socket.write_all((head + body).as_bytes()).expect("a server that reads");
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer).expect("a server that answers");
+        answer
+    };
+    assert!(text(&ask("GET /config", "")).ends_with("\r\n\r\n{\"brightness\":50}\n"));
+    assert!(text(&ask("POST /config", "brightness=70")).ends_with("\r\n\r\n{\"brightness\":70}\n"));
+    for wrong in ["", "brightness=101", "x", &"brightness=1".repeat(10)] {
+        assert!(text(&ask("POST /config", wrong)).starts_with("HTTP/1.1 400 "), "{wrong}");
+    }
+    assert!(text(&ask("GET /config", "")).ends_with("\r\n\r\n{\"brightness\":70}\n"));
+    let picture = ask("GET /snapshot.jpg", "");
+    let start = picture.windows(4).position(|w| w == b"\r\n\r\n").expect("a head") + 4;
+    assert!(text(&picture).contains("Content-Type: image/jpeg\r\n"));
+    let dir = TempDir::new();
+    let (jpeg, grey) = (dir.join("snapshot.jpg"), dir.join("grey"));
+    std::fs::write(&jpeg, &picture[start..]).expect("the picture");
+    let args = ["-xerror", "-f", "rawvideo", "-pix_fmt", "gray", "-y"];
+    let decoded = clients::ffmpeg().arg("-i").arg(&jpeg).args(args).arg(&grey).status().expect("ffmpeg");
+    assert!(decoded.success() && std::fs::read(&grey).expect("its pixel").len() == 1);
 }
 
 /// Each packet of a video: its times and its hash.

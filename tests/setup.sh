@@ -22,7 +22,7 @@ has() { command -v "$1"; }
 # It lies in lib, in lib64 or in lib/<triple>.
 has_file() { ls /usr/lib/"$1" /usr/lib64/"$1" /usr/lib/*/"$1" 2>/dev/null | grep -q .; }
 
-has_pip() { [ -x $tools/ffmpeg-new ] || python3 -m pip --version; }
+has_pip() { { [ -x $tools/ffmpeg-new ] && [ -d $tools/python/playwright ]; } || python3 -m pip --version; }
 
 install_missing() {
     [ -n "$missing" ] || return 0
@@ -60,6 +60,7 @@ if [ "${1:-test}" = test ]; then
     need gstreamer1.0-tools has gst-launch-1.0
     need gstreamer1.0-plugins-good has_file gstreamer-1.0/libgstflv.so
     need gstreamer1.0-plugins-bad has_file gstreamer-1.0/libgstrtmp2.so
+    need chromium has chromium
     need python3-pip has_pip
 fi
 
@@ -73,4 +74,9 @@ if [ "${1:-test}" = test ] && [ ! -x $tools/ffmpeg-new ]; then
         --target $tools/python imageio-ffmpeg
     ln -sfn "$(cd $tools && ls python/imageio_ffmpeg/binaries/ffmpeg-*)" $tools/ffmpeg-new
     $tools/ffmpeg-new -hide_banner -version | head -n 1
+fi
+
+# What drives the browser; the browser is Debian's, which has H.264 and AAC.
+if [ "${1:-test}" = test ] && [ ! -d $tools/python/playwright ]; then
+    python3 -m pip install --quiet --root-user-action=ignore --upgrade --target $tools/python playwright
 fi

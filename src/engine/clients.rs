@@ -124,6 +124,16 @@ impl Engine {
         }
     }
 
+    /// A session is over. What it still had to say goes out if the socket takes it at once.
+    fn fail(&mut self, now: Time, id: u32, cause: String) {
+        self.flush_conn(now, id);
+        self.doom(id, &cause);
+        // That nothing was left to send is no reason.
+        if let Some((_, why)) = self.doomed.iter_mut().rfind(|(doomed, _)| *doomed == id) {
+            *why = cause;
+        }
+    }
+
     pub(super) fn close_doomed(&mut self, now: Time) {
         while let Some((id, why)) = self.doomed.pop() {
             self.close(now, id, &why);
@@ -141,15 +151,22 @@ impl Engine {
     }
 
     pub(super) fn on_conn_alarm(&mut self, now: Time, at: Time, id: u32) {
-        let Some(conn) = self.conns.find_mut(id) else { return };
+        let Some(conn) = self.conns.find_mut(id).filter(|conn| !conn.dead) else { return };
         if conn.armed != Some(at) {
             return;
         }
         conn.armed = None;
-        if let Err(e) = conn.session.handle_timeout(now) {
-            self.doom(id, &e);
+        let result = conn.session.handle_timeout(now);
+        #[cfg(feature = "http")]
+        self.expire_answer(now, id);
+        // A session may have something to say about it: a ping, why it ends, or that it does.
+        self.drain(now, id);
+        if let Err(e) = result {
+            self.fail(now, id, e);
             return;
         }
+        self.flush_conn(now, id);
+        let Some(conn) = self.conns.find_mut(id).filter(|conn| !conn.dead) else { return };
         if let Some(since) = conn.blocked_since()
             && since + conn.stall <= now
         {
@@ -168,9 +185,7 @@ impl Engine {
             let result = conn.session.handle_input(now, &mut input);
             self.drain(now, id);
             if let Err(e) = result {
-                // What the session still had to say goes out if the socket takes it at once.
-                self.flush_conn(now, id);
-                self.doom(id, &e);
+                self.fail(now, id, e);
                 return;
             }
             let Some(conn) = self.conns.find_mut(id) else { return };
@@ -261,6 +276,10 @@ impl Engine {
         let _ = self.poll.registry().deregister(&mut conn.socket);
         if let Some(pending) = conn.pending {
             self.tickets.remove(pending.ticket);
+        }
+        #[cfg(feature = "http")]
+        if let Some(web) = conn.session.web() {
+            self.end_answer(web);
         }
         let (received, sent) = (conn.session.received(), conn.sent);
         self.totals.received = self.totals.received.saturating_add(received);

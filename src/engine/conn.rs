@@ -59,6 +59,9 @@ pub(super) struct Conn {
     pub(super) queued: bool,
     pub(super) bad_frames: u32,
     pub(super) sent: u64,
+    /// What of its traffic was counted with streams that it has left.
+    #[cfg(feature = "http")]
+    pub(super) counted: super::rates::Traffic,
     rest: Bytes,
     out: VecDeque<Bytes>,
     out_bytes: usize,
@@ -131,6 +134,8 @@ impl Conn {
             queued: false,
             bad_frames: 0,
             sent: 0,
+            #[cfg(feature = "http")]
+            counted: Default::default(),
             rest: Bytes::new(),
             out: VecDeque::new(),
             out_bytes: 0,
@@ -170,6 +175,12 @@ impl Conn {
             self.out_bytes += bytes.len();
             self.out.push_back(bytes);
         }
+    }
+
+    /// Bytes that wait for the socket, frames of a stream left aside.
+    #[cfg(feature = "http")]
+    pub(super) fn unsent(&self) -> usize {
+        self.out_bytes.saturating_add(self.rest.len())
     }
 
     pub(super) fn is_blocked(&self) -> bool {
@@ -222,7 +233,11 @@ impl Conn {
             let sent = match result {
                 Ok(n) => n,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => 0,
-                Err(e) => return Err(e),
+                Err(e) => {
+                    // The room is the next connection's, which is to find nothing of this one's in it.
+                    frames.clear();
+                    return Err(e);
+                }
             };
             self.sent = self.sent.saturating_add(sent as u64);
             self.consume(sent, frames);

@@ -16,7 +16,7 @@ use super::{Engine, Event, sys};
 use crate::config::{Dvr as Settings, DvrPlan, TimeJitter, Vhost};
 use crate::dvr::{Cut, Names, Options, Output, Plan, Recorder};
 use crate::error::{Code, Error, Result};
-use crate::hub::{Name, Stream};
+use crate::hub::Name;
 use crate::media::{Correction, Headers};
 use crate::time::Time;
 
@@ -108,7 +108,7 @@ impl Engine {
                 recording.recorder.begin(now, &Headers::default());
             }
         } else if let Some(stream) = self.hub.find(&name) {
-            self.change_taps(now, stream, false, true);
+            self.set_taps(now, stream);
         }
         Ok(id)
     }
@@ -166,16 +166,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Begins to record a stream: by the vhost's settings, and for the host. Those who are `reading` it
-    /// already go on undisturbed, if they should. Answers all who should.
-    pub(super) fn begin_dvr(
-        &mut self,
-        now: Time,
-        name: &Name,
-        vhost: &Vhost,
-        headers: &Headers,
-        reading: &[u32],
-    ) -> SmallVec<[u32; 1]> {
+    /// The recorders that a stream is to be read by: its vhost's, which is made if it isn't there, and the
+    /// host's.
+    pub(super) fn dvr_of(&mut self, now: Time, name: &Name, vhost: &Vhost) -> SmallVec<[u32; 1]> {
         let settings = vhost.dvr.as_ref().filter(|dvr| dvr.applies(&name.app, &name.stream));
         let other =
             |r: &Recording| r.owner == Owner::Vhost && r.name == *name && Some(&r.settings) != settings;
@@ -190,15 +183,15 @@ impl Engine {
         }
         let reads =
             |r: &Recording| r.name == *name && matches!(r.owner, Owner::Vhost | Owner::Host { fed: false });
-        let ids: SmallVec<[u32; 1]> =
-            self.recordings.iter().filter(|(_, r)| reads(r)).map(|(id, _)| id).collect();
-        for id in ids.iter().filter(|id| !reading.contains(id)) {
-            if let Some(recording) = self.recordings.find_mut(*id) {
-                recording.live = true;
-                recording.recorder.begin(now, headers);
-            }
+        self.recordings.iter().filter(|(_, r)| reads(r)).map(|(id, _)| id).collect()
+    }
+
+    /// A recorder is to read a stream from now on, which has these headers.
+    pub(super) fn begin_dvr(&mut self, now: Time, id: u32, headers: &Headers) {
+        if let Some(recording) = self.recordings.find_mut(id) {
+            recording.live = true;
+            recording.recorder.begin(now, headers);
         }
-        ids
     }
 
     /// The stream has ended.
@@ -240,15 +233,6 @@ impl Engine {
         recording.armed = None;
         recording.recorder.handle_timeout(now);
         self.drain_dvr(id);
-    }
-
-    /// Whether a stream is read by just the recorders that it should be.
-    pub(super) fn dvr_is_as_set(&self, stream: &Stream, taps: &[u32]) -> bool {
-        let name = stream.name();
-        let settings = stream.settings().dvr.as_ref().filter(|dvr| dvr.applies(&name.app, &name.stream));
-        let of_vhost =
-            taps.iter().filter_map(|id| self.recordings.find(*id)).find(|r| r.owner == Owner::Vhost);
-        of_vhost.map(|recording| &recording.settings) == settings
     }
 
     /// Hands the disk what recorders still have for it, since it has room again.

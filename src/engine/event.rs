@@ -66,6 +66,32 @@ pub enum Event {
         /// The encoder.
         encoder: u32,
     },
+    /// A client asks for a path that the host has mounted; see [`super::Engine::mount`].
+    #[cfg(feature = "http")]
+    HttpRequest(super::HttpRequest),
+    /// The client has taken what [`super::Engine::http_write`] had to wait for.
+    #[cfg(feature = "http")]
+    HttpWritable {
+        /// The mount.
+        mount: u32,
+        /// The request.
+        ticket: u32,
+    },
+    /// A request's ticket is over before the host has ended its answer: the client is gone, wanted no body, or
+    /// the host has taken too long.
+    #[cfg(feature = "http")]
+    HttpClosed {
+        /// The mount.
+        mount: u32,
+        /// The request.
+        ticket: u32,
+    },
+    /// A mount has ended; nothing more is told of it.
+    #[cfg(feature = "http")]
+    Unmounted {
+        /// The mount.
+        mount: u32,
+    },
 }
 
 /// Whom and what an event concerns.

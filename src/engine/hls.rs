@@ -82,7 +82,7 @@ impl Engine {
                 segments.writer.begin(&Headers::default());
             }
         } else if let Some(stream) = self.hub.find(&name) {
-            self.change_taps(now, stream, true, false);
+            self.set_taps(now, stream);
         }
         Ok(id)
     }
@@ -125,14 +125,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Begins HLS of a stream that begins: by the vhost's settings, and for the host.
-    pub(super) fn begin_hls(
-        &mut self,
-        _now: Time,
-        name: &Name,
-        vhost: &Vhost,
-        headers: &Headers,
-    ) -> SmallVec<[u32; 1]> {
+    /// The writers that a stream is to be read by: its vhost's, which is made if it isn't there, and the
+    /// host's.
+    pub(super) fn hls_of(&mut self, name: &Name, vhost: &Vhost) -> SmallVec<[u32; 1]> {
         if let Some(settings) = &vhost.hls
             && !self.segments.iter().any(|(_, s)| s.owner == Owner::Vhost && s.name == *name)
             && let Err(e) = self.add_writer(name, settings, Owner::Vhost)
@@ -140,17 +135,17 @@ impl Engine {
             warn!("no HLS of {name}: {e}");
         }
         let reads = |s: &Segments| s.name == *name && !matches!(s.owner, Owner::Host { fed: true, .. });
-        let ids: SmallVec<[u32; 1]> =
-            self.segments.iter().filter(|(_, s)| reads(s)).map(|(id, _)| id).collect();
-        for id in &ids {
-            if let Some(segments) = self.segments.find_mut(*id) {
-                segments.live = true;
-                segments.trouble = None;
-                segments.refused = false;
-                segments.writer.begin(headers);
-            }
+        self.segments.iter().filter(|(_, s)| reads(s)).map(|(id, _)| id).collect()
+    }
+
+    /// A writer is to read a stream from now on, which has these headers.
+    pub(super) fn begin_hls(&mut self, id: u32, headers: &Headers) {
+        if let Some(segments) = self.segments.find_mut(id) {
+            segments.live = true;
+            segments.trouble = None;
+            segments.refused = false;
+            segments.writer.begin(headers);
         }
-        ids
     }
 
     /// The stream has ended.
@@ -199,14 +194,6 @@ impl Engine {
             self.drain_hls(now, id);
             self.drop_writer(id);
         }
-    }
-
-    /// Whether a stream is read by just the writers that it should be.
-    pub(super) fn hls_is_as_set(&self, stream: &Stream, taps: &[u32]) -> bool {
-        let wanted = usize::from(stream.settings().hls.is_some());
-        let of_vhost = |id: &&u32| self.segments.find(**id).is_some_and(|s| s.owner == Owner::Vhost);
-        taps.iter().filter(of_vhost).count() == wanted
-            && taps.iter().all(|id| self.segments.find(*id).is_some())
     }
 
     /// Takes out what a writer has made.

@@ -78,7 +78,7 @@ impl Engine {
     }
 
     #[cfg(all(feature = "hls", feature = "http"))]
-    fn hls_clients(&self) -> impl Iterator<Item = (u32, &HlsPlayer)> {
+    pub(super) fn hls_clients(&self) -> impl Iterator<Item = (u32, &HlsPlayer)> {
         self.hls_players.iter().filter(|(_, player)| !player.is_kicked())
     }
 
@@ -124,7 +124,7 @@ impl Engine {
     }
 
     /// Players of HLS, as far as they are known.
-    fn hls_viewers(&self, _name: &Name) -> u32 {
+    pub(super) fn hls_viewers(&self, _name: &Name) -> u32 {
         #[cfg(all(feature = "hls", feature = "http"))]
         return self.hls_clients().filter(|(_, player)| player.name == *_name).count() as u32;
         #[cfg(not(all(feature = "hls", feature = "http")))]

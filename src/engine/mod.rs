@@ -24,17 +24,20 @@ mod ingest;
 #[cfg(any(feature = "hls", feature = "dvr"))]
 mod jobs;
 mod local;
+#[cfg(feature = "http")]
+mod rates;
 mod remote;
 mod rtmp;
 mod session;
 mod sys;
+#[cfg_attr(not(any(feature = "hls", feature = "dvr")), path = "no_taps.rs")]
 mod taps;
 mod timers;
 #[cfg(feature = "http")]
 mod web;
 
+use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
-use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
@@ -55,7 +58,6 @@ use accept::Listener;
 use conn::{Conn, Frames};
 use encoder::Encoder;
 use ingest::Ingest;
-use taps::Taps;
 use timers::{Alarm, Timers};
 
 pub use accept::Role;
@@ -66,6 +68,10 @@ pub use event::{Action, Admission, ClientInfo, Doing, Event, Stats, StreamInfo, 
 #[cfg(feature = "hls")]
 pub use hls::{HlsFile, HlsOptions};
 pub use remote::{CALLS_MAX, Call, Remote};
+#[cfg(feature = "http")]
+pub use web::mounts::{
+    ANSWER_TIMEOUT, ANSWER_WAITING_BYTES, HttpRequest, MOUNTS_MAX, Ports, REQUESTS_WAITING_MAX,
+};
 
 /// Socket events taken in one turn.
 const EVENTS_PER_TURN: usize = 1024;
@@ -101,7 +107,8 @@ pub struct Engine {
     encoders: Table<Encoder>,
     ingests: Table<Ingest>,
     tickets: Table<u32>,
-    taps: HashMap<u32, Taps>,
+    #[cfg(any(feature = "hls", feature = "dvr"))]
+    taps: std::collections::HashMap<u32, taps::Taps>,
     #[cfg(feature = "hls")]
     segments: Table<hls::Segments>,
     /// Their ids are clients' ids too.
@@ -114,6 +121,8 @@ pub struct Engine {
     /// There from the first job on.
     #[cfg(any(feature = "hls", feature = "dvr"))]
     disk: Option<disk::Disk>,
+    #[cfg(feature = "http")]
+    mounts: web::mounts::Mounts,
     timers: Timers,
     /// Connections with something to do that no socket event will announce.
     ready: Vec<u32>,
@@ -128,6 +137,9 @@ pub struct Engine {
     asks: bool,
     remote: Remote,
     totals: Totals,
+    /// There while the API is on.
+    #[cfg(feature = "http")]
+    rates: Option<Box<rates::Rates>>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -170,7 +182,8 @@ impl Engine {
             encoders: Table::default(),
             ingests: Table::default(),
             tickets: Table::default(),
-            taps: HashMap::new(),
+            #[cfg(any(feature = "hls", feature = "dvr"))]
+            taps: std::collections::HashMap::new(),
             #[cfg(feature = "hls")]
             segments: Table::default(),
             #[cfg(all(feature = "hls", feature = "http"))]
@@ -181,6 +194,8 @@ impl Engine {
             jobs: Table::default(),
             #[cfg(any(feature = "hls", feature = "dvr"))]
             disk: None,
+            #[cfg(feature = "http")]
+            mounts: web::mounts::Mounts::default(),
             timers: Timers::default(),
             ready: Vec::new(),
             dirty: Vec::new(),
@@ -191,6 +206,8 @@ impl Engine {
             asks: false,
             remote: Remote::new(waker),
             totals: Totals::default(),
+            #[cfg(feature = "http")]
+            rates: None,
         })
     }
 
@@ -245,6 +262,8 @@ impl Engine {
         }
         self.configure_taps(self.now());
         self.configure_ingests();
+        #[cfg(feature = "http")]
+        self.configure_rates();
         Ok(())
     }
 
@@ -308,6 +327,8 @@ impl Engine {
                 #[cfg(feature = "dvr")]
                 Alarm::Dvr(id) => self.on_dvr_alarm(now, at, id),
                 Alarm::Conn(id) => self.on_conn_alarm(now, at, id),
+                #[cfg(feature = "http")]
+                Alarm::Rates => self.on_rates_alarm(now),
             }
         }
         self.send_dirty(now);
@@ -380,6 +401,8 @@ impl Engine {
     }
 
     fn tell(&mut self, event: Event) {
+        #[cfg(feature = "http")]
+        self.count_left(&event);
         self.told.push_back(event);
     }
 

@@ -71,7 +71,7 @@ impl Session {
         match self {
             Self::Rtmp(session) => session.timeout(),
             #[cfg(feature = "http")]
-            Self::Http(web) => web.session.timeout(),
+            Self::Http(web) => web.timeout(),
         }
     }
 

@@ -4,9 +4,7 @@
 
 use smallvec::SmallVec;
 
-use super::Engine;
-#[cfg(any(feature = "hls", feature = "dvr"))]
-use super::sys;
+use super::{Engine, sys};
 use crate::time::Time;
 
 /// What reads one stream while it is published.
@@ -32,51 +30,49 @@ impl Taps {
 }
 
 impl Engine {
-    /// A publish of this stream has begun, or one that goes on is to be read from now on.
+    /// A publish of this stream has begun.
     pub(super) fn begin_taps(&mut self, now: Time, id: u32) {
         self.end_taps(now, id);
+        self.set_taps(now, id);
+    }
+
+    /// Has the stream, if it is published, read by whoever should read it now. Who reads it already goes on.
+    pub(super) fn set_taps(&mut self, now: Time, id: u32) {
+        self.run_taps(now, id);
         let Some(stream) = self.hub.stream(id) else { return };
         if stream.publisher().is_none() {
             return;
         }
         let (name, vhost) = (stream.name().clone(), stream.settings().clone());
         let (headers, cursor) = (stream.ring().headers().clone(), stream.ring().head());
-        let taps = Taps {
+        let wanted = Taps {
             cursor,
             #[cfg(feature = "hls")]
-            hls: self.begin_hls(now, &name, &vhost, &headers),
+            hls: self.hls_of(&name, &vhost),
             #[cfg(feature = "dvr")]
-            dvr: self.begin_dvr(now, &name, &vhost, &headers, &[]),
+            dvr: self.dvr_of(now, &name, &vhost),
         };
-        if !taps.is_empty() {
-            self.taps.insert(id, taps);
-            self.hub.tap(id, true);
-        }
-    }
-
-    /// Others are to read this stream from now on, for HLS or recording; those of the other kind go on
-    /// undisturbed.
-    #[cfg(any(feature = "hls", feature = "dvr"))]
-    pub(super) fn change_taps(&mut self, now: Time, id: u32, hls: bool, dvr: bool) {
-        self.run_taps(now, id);
-        let Some(stream) = self.hub.stream(id).filter(|stream| stream.publisher().is_some()) else { return };
-        let (name, vhost) = (stream.name().clone(), stream.settings().clone());
-        let (headers, cursor) = (stream.ring().headers().clone(), stream.ring().head());
-        let mut taps = self.taps.remove(&id).unwrap_or(Taps { cursor, ..Taps::default() });
+        let old = self.taps.remove(&id).unwrap_or_default();
         #[cfg(feature = "hls")]
-        if hls {
-            taps.hls.iter().for_each(|hls| self.end_hls(now, *hls));
-            taps.hls = self.begin_hls(now, &name, &vhost, &headers);
+        {
+            old.hls.iter().filter(|hls| !wanted.hls.contains(hls)).for_each(|hls| self.end_hls(now, *hls));
+            wanted
+                .hls
+                .iter()
+                .filter(|hls| !old.hls.contains(hls))
+                .for_each(|hls| self.begin_hls(*hls, &headers));
         }
         #[cfg(feature = "dvr")]
-        if dvr {
-            taps.dvr = self.begin_dvr(now, &name, &vhost, &headers, &taps.dvr);
+        {
+            old.dvr.iter().filter(|dvr| !wanted.dvr.contains(dvr)).for_each(|dvr| self.end_dvr(now, *dvr));
+            let new = wanted.dvr.iter().filter(|dvr| !old.dvr.contains(dvr));
+            new.for_each(|dvr| self.begin_dvr(now, *dvr, &headers));
         }
-        let _ = (hls, dvr);
-        self.hub.tap(id, !taps.is_empty());
-        if !taps.is_empty() {
-            self.taps.insert(id, taps);
+        let is_tapped = !wanted.is_empty();
+        if is_tapped {
+            self.taps.insert(id, wanted);
         }
+        self.hub.tap(id, is_tapped);
     }
 
     /// The publish of this stream has ended: what is left of it is read, and that is all.
@@ -101,7 +97,6 @@ impl Engine {
         if from == ring.head() {
             return;
         }
-        #[cfg(any(feature = "hls", feature = "dvr"))]
         let when = sys::calendar(self.settings.utc_time);
         for frame in (from..ring.head()).filter_map(|seq| ring.frame(seq)) {
             #[cfg(feature = "hls")]
@@ -116,8 +111,6 @@ impl Engine {
                     recording.recorder.write(now, &when, frame);
                 }
             }
-            #[cfg(not(any(feature = "hls", feature = "dvr")))]
-            let _ = frame;
         }
         #[cfg(feature = "hls")]
         for hls in taps.hls.clone() {
@@ -127,7 +120,6 @@ impl Engine {
         for dvr in self.taps.get(&id).map(|taps| taps.dvr.clone()).unwrap_or_default() {
             self.drain_dvr(dvr);
         }
-        let _ = now;
         if let Some(stream) = self.hub.stream_mut(id) {
             stream.release();
         }
@@ -137,31 +129,8 @@ impl Engine {
     pub(super) fn configure_taps(&mut self, now: Time) {
         #[cfg(feature = "hls")]
         self.configure_hls(now);
-        #[cfg(any(feature = "hls", feature = "dvr"))]
         for id in self.hub.ids() {
-            let (hls, dvr) = self.other_taps(id);
-            if hls || dvr {
-                self.change_taps(now, id, hls, dvr);
-            }
+            self.set_taps(now, id);
         }
-        let _ = now;
-    }
-
-    /// Whether what reads the stream for HLS, and for recording, is not what the settings ask for.
-    #[cfg(any(feature = "hls", feature = "dvr"))]
-    fn other_taps(&self, id: u32) -> (bool, bool) {
-        let Some(stream) = self.hub.stream(id).filter(|stream| stream.publisher().is_some()) else {
-            return (false, false);
-        };
-        let taps = self.taps.get(&id);
-        #[cfg(feature = "hls")]
-        let hls = !self.hls_is_as_set(stream, taps.map_or(&[], |taps| &taps.hls));
-        #[cfg(not(feature = "hls"))]
-        let hls = false;
-        #[cfg(feature = "dvr")]
-        let dvr = !self.dvr_is_as_set(stream, taps.map_or(&[], |taps| &taps.dvr));
-        #[cfg(not(feature = "dvr"))]
-        let dvr = false;
-        (hls, dvr)
     }
 }

@@ -25,6 +25,9 @@ pub(super) enum Alarm {
     Dvr(u32),
     /// A connection's limit.
     Conn(u32),
+    /// Bytes are counted, for the API.
+    #[cfg(feature = "http")]
+    Rates,
 }
 
 /// Times to come. Whoever is woken looks whether its time has really come, since what moves a deadline

@@ -5,12 +5,13 @@ use std::ffi::c_char;
 use super::convert::{array, optional_text, text, write};
 use super::handle::{call, camrill_engine_t};
 use super::types::*;
-use crate::engine::{ClientInfo, Doing, StreamInfo};
+use crate::engine::{ClientInfo, Doing, Role, StreamInfo};
 use crate::error::{Code, Error, Result};
 use crate::media::Codec;
 
 /// The port that a protocol is served at, with the real number where the configuration says 0: the first
-/// one if there are several. `protocol` is "rtmp". CAMRILL_ENOENT if it isn't served.
+/// one if there are several. `protocol` is "rtmp", "http" for the web server or "api" for the HTTP API.
+/// CAMRILL_ENOENT if it isn't served.
 ///
 /// # Safety
 /// `engine` as for camrill_engine_free(); `protocol` ends in NUL.
@@ -23,8 +24,12 @@ pub unsafe extern "C" fn camrill_engine_port(
     unsafe {
         call(engine, |handle| {
             let protocol = text(protocol, "protocol")?;
-            let addresses = handle.with(|engine| Ok(engine.addresses()))?;
-            let port = addresses.first().filter(|_| protocol == "rtmp").map(|a| i32::from(a.port()));
+            let is_wanted = |role| match role {
+                Role::Rtmp => protocol == "rtmp",
+                Role::Http { server, api } => (server && protocol == "http") || (api && protocol == "api"),
+            };
+            let addresses = handle.with(|engine| Ok(engine.addresses_of(is_wanted)))?;
+            let port = addresses.first().map(|a| i32::from(a.port()));
             port.ok_or_else(|| Error::new(Code::NotFound, format!("{protocol} is not served")))
         })
     }

@@ -28,6 +28,8 @@ sized32!(
     camrill_engine_config_t,
     camrill_publisher_config_t,
     camrill_frame_t,
+    camrill_http_mount_t,
+    camrill_http_request_t,
     camrill_stats_t,
     camrill_stream_info_t,
     camrill_client_info_t,

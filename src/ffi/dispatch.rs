@@ -74,6 +74,26 @@ fn deliver(handle: &camrill_engine_t, event: Event) -> Result<()> {
             end_publisher(handle, encoder);
             return Ok(());
         }
+        #[cfg(feature = "http")]
+        Event::HttpRequest(request) => {
+            super::http::on_request(handle, &request);
+            return Ok(());
+        }
+        #[cfg(feature = "http")]
+        Event::HttpWritable { mount, ticket } => {
+            super::http::on_writable(handle, mount, ticket);
+            return Ok(());
+        }
+        #[cfg(feature = "http")]
+        Event::HttpClosed { mount, ticket } => {
+            super::http::on_closed(handle, mount, ticket);
+            return Ok(());
+        }
+        #[cfg(feature = "http")]
+        Event::Unmounted { mount } => {
+            super::http::on_unmounted(handle, mount);
+            return Ok(());
+        }
     };
     if let Some(on_event) = handle.callbacks.on_event {
         let text = Texts::new(&subject);

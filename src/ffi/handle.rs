@@ -22,6 +22,8 @@ pub struct camrill_engine_t {
     pub(super) remote: Remote,
     pub(super) callbacks: Callbacks,
     pub(super) publishers: Mutex<HashMap<u32, PublisherCallbacks>>,
+    #[cfg(feature = "http")]
+    pub(super) mounts: Mutex<HashMap<u32, super::http::MountCallbacks>>,
     level: LevelFilter,
     /// The thread whose call is going on ([`here`]), 0 if none; with [`FREED`] when the host has freed it.
     owner: AtomicUsize,
@@ -86,6 +88,8 @@ impl camrill_engine_t {
             engine: Mutex::new(Some(engine)),
             callbacks,
             publishers: Mutex::new(HashMap::new()),
+            #[cfg(feature = "http")]
+            mounts: Mutex::new(HashMap::new()),
             level,
             owner: AtomicUsize::new(0),
             poisoned: AtomicBool::new(false),
@@ -305,6 +309,8 @@ unsafe fn destroy(pointer: *mut camrill_engine_t, tells: bool) {
     for publisher in publishers.into_values() {
         publisher.end();
     }
+    #[cfg(feature = "http")]
+    super::http::end_all(&handle);
     let (user, user_free) = (handle.callbacks.user, handle.callbacks.user_free);
     drop(handle);
     if let Some(user_free) = user_free {

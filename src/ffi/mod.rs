@@ -10,6 +10,8 @@ mod convert;
 mod dispatch;
 mod engine;
 mod handle;
+#[cfg(feature = "http")]
+mod http;
 mod logger;
 mod publisher;
 mod queue;
@@ -19,5 +21,7 @@ pub use config::*;
 pub use control::*;
 pub use engine::*;
 pub use handle::camrill_engine_t;
+#[cfg(feature = "http")]
+pub use http::*;
 pub use publisher::*;
 pub use types::*;

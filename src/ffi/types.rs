@@ -104,12 +104,17 @@ pub const CAMRILL_CODEC_AAC: i32 = 2;
 /// A codec that the library relays without knowing it by a number of its own.
 pub const CAMRILL_CODEC_OTHER: i32 = 255;
 
+/// A path is mounted at the web server's ports.
+pub const CAMRILL_PORTS_SERVER: u32 = 1;
+/// A path is mounted at the API's ports.
+pub const CAMRILL_PORTS_API: u32 = 2;
+
 /// Bytes of each name in an output struct, with the final NUL. Longer names are refused at the door.
 pub const CAMRILL_NAME_MAX: usize = 256;
 /// Bytes of an address in an output struct (`[2001:db8::1]:1935`), with the final NUL.
 pub const CAMRILL_ADDRESS_MAX: usize = 64;
 
-/// Names a client, a stream or a ticket. Never 0. When its owner ends, the id is stale: calls with it
+/// Names a client, a stream, a mount or a ticket. Never 0. When its owner ends, the id is stale: calls with it
 /// answer CAMRILL_ENOENT, also when its place has been taken by another.
 pub type camrill_id_t = u32;
 
@@ -364,4 +369,59 @@ pub struct camrill_publisher_stats_t {
     pub dropped: u32,
     /// Bytes that wait for the loop now.
     pub queued_bytes: u32,
+}
+
+/// A request for a mounted path. Strings are UTF-8, never NULL; they and the body are valid only during the
+/// callback.
+#[repr(C)]
+#[derive(Debug)]
+pub struct camrill_http_request_t {
+    /// Bytes of this struct as the library knows it.
+    pub struct_size: u32,
+    /// Names the request when it is answered, inside the callback or later.
+    pub ticket: camrill_id_t,
+    /// The client.
+    pub client: camrill_id_t,
+    /// The mount.
+    pub mount: camrill_id_t,
+    /// "GET", "HEAD", "POST", "PUT" or "DELETE". OPTIONS is answered by the library.
+    pub method: *const c_char,
+    /// The path: decoded, without "." and "..".
+    pub path: *const c_char,
+    /// What stands behind '?', as it was sent.
+    pub query: *const c_char,
+    /// The client's address and port.
+    pub address: *const c_char,
+    /// The header fields, for camrill_http_request_header(): name, NUL, value, NUL, and so on; a NUL in place
+    /// of a name is the end.
+    pub headers: *const c_char,
+    /// The body, up to 256 KiB, with no NUL behind it; NULL if there is none.
+    pub body: *const u8,
+    /// Bytes of it.
+    pub body_size: usize,
+}
+
+/// A path that the host answers for. Start from CAMRILL_HTTP_MOUNT_INIT.
+#[repr(C)]
+#[derive(Debug)]
+pub struct camrill_http_mount_t {
+    /// sizeof(camrill_http_mount_t).
+    pub struct_size: u32,
+    /// CAMRILL_PORTS_SERVER, CAMRILL_PORTS_API or both; 0 means both.
+    pub ports: u32,
+    /// The path, decoded: "/config" is that path, "/cam/*" all that begin with "/cam/", "/" the root alone.
+    /// It is copied.
+    pub path: *const c_char,
+    /// Given to the callbacks, which run inside camrill_engine_poll() and camrill_engine_run().
+    pub user: *mut c_void,
+    /// Called last and exactly once, inside poll or camrill_engine_free(); may be NULL.
+    pub user_free: Option<unsafe extern "C" fn(user: *mut c_void)>,
+    /// Gets each request, and answers it there or later by its ticket. Not NULL.
+    pub on_request: Option<unsafe extern "C" fn(user: *mut c_void, request: *const camrill_http_request_t)>,
+    /// The client has taken what was written: camrill_http_write() takes more after its CAMRILL_EAGAIN. May be
+    /// NULL.
+    pub on_writable: Option<unsafe extern "C" fn(user: *mut c_void, ticket: camrill_id_t)>,
+    /// The ticket is over before the host has ended the answer: the client is gone, HEAD was asked, or 60 s
+    /// have passed. May be NULL.
+    pub on_closed: Option<unsafe extern "C" fn(user: *mut c_void, ticket: camrill_id_t)>,
 }

@@ -104,6 +104,8 @@ impl Stream {
         self.configure(settings);
         self.end(now);
         self.publisher = Some(source);
+        let head = self.ring.head();
+        self.lanes.iter_mut().for_each(|(_, lane)| lane.begin(head));
         self.jitter.restart();
         self.publish_began = now;
         self.idle_since = now;

@@ -28,6 +28,8 @@ pub struct Lane {
     images: VecDeque<Bytes>,
     /// The frame whose image is made next; `None` before the lane has begun.
     next: Option<u64>,
+    /// The first frame of another publish: none of the headers before it holds.
+    fresh: Option<u64>,
     /// How many players take from this lane; it goes when none does.
     pub users: usize,
 }
@@ -35,7 +37,7 @@ pub struct Lane {
 impl Lane {
     /// An empty lane.
     pub fn new(mux: Box<dyn Mux>) -> Self {
-        Self { mux, base: 0, images: VecDeque::new(), next: None, users: 0 }
+        Self { mux, base: 0, images: VecDeque::new(), next: None, fresh: None, users: 0 }
     }
 
     /// A player starts at frame `seq`, where `headers` are in force, or goes on there after a jump.
@@ -47,9 +49,15 @@ impl Lane {
             self.images.clear();
             self.base = seq;
             self.next = Some(seq);
+            self.fresh = self.fresh.filter(|fresh| *fresh > seq);
             self.mux.start(headers);
         }
         self.mux.preamble(headers, at)
+    }
+
+    /// Another publish begins with the frame `seq`.
+    pub fn begin(&mut self, seq: u64) {
+        self.fresh = Some(seq);
     }
 
     /// The image of the frame `seq`. Images are made in order, since some formats count; those of frames
@@ -62,6 +70,9 @@ impl Lane {
             self.base = next;
         }
         while next <= seq {
+            if self.fresh.take_if(|fresh| *fresh <= next).is_some() {
+                self.mux.start(&Headers::default());
+            }
             self.images.push_back(self.mux.image(ring.frame(next)?));
             next += 1;
             self.next = Some(next);
@@ -159,6 +170,21 @@ mod tests {
         assert_eq!(lane.join(2, &Headers::default(), 0).as_ref(), [2]);
         assert_eq!(lane.image(&ring, 2).unwrap().as_ref(), [2, 2]);
         assert_eq!(lane.image(&ring, 5).unwrap().as_ref(), [5, 5]);
+    }
+
+    #[test]
+    fn headers_do_not_outlive_their_publish() {
+        let (ring, mut lane) = (ring(10), lane());
+        lane.join(0, &Headers::default(), 0);
+        lane.begin(3);
+        lane.image(&ring, 2);
+        assert_eq!(lane.join(2, &Headers::default(), 0).as_ref(), [1]);
+        lane.image(&ring, 5);
+        assert_eq!(lane.join(5, &Headers::default(), 0).as_ref(), [2], "begun anew, once");
+        lane.begin(7);
+        assert_eq!(lane.join(0, &Headers::default(), 0).as_ref(), [2]);
+        lane.image(&ring, 9);
+        assert_eq!(lane.join(9, &Headers::default(), 0).as_ref(), [3]);
     }
 
     #[test]

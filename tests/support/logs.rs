@@ -83,8 +83,9 @@ impl Logs {
     /// says that it came. Another engine may have had one from the same port.
     #[track_caller]
     pub(crate) fn session(&self, engine: ThreadId, from: std::net::SocketAddr) -> Line {
-        let text = format!("rtmp client from {from}");
-        self.wait(|line| line.thread == engine && line.text == text && line.id.is_some())
+        // Behind the protocol.
+        let text = format!(" client from {from}");
+        self.wait(|line| line.thread == engine && line.text.ends_with(&text) && line.id.is_some())
     }
 
     /// Waits for a line of a session that says something.

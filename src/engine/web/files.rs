@@ -139,10 +139,14 @@ impl Engine {
         }
     }
 
-    /// The socket has taken what there was: gives it the next piece of a file. Answers whether there was one.
+    /// The socket has taken what there was: gives it the next piece of a file, or asks the host for more.
+    /// Answers whether there was a piece.
     pub(in crate::engine) fn pump(&mut self, now: Time, id: u32) -> bool {
         let Some(web) = self.conns.find_mut(id).and_then(|conn| conn.session.web()) else { return false };
-        let Source::File(body) = &mut web.source else { return false };
+        let Source::File(body) = &mut web.source else {
+            self.tell_writable(id);
+            return false;
+        };
         match body.read() {
             Ok(piece) if piece.is_empty() => {
                 // Also where the file has become shorter: the session closes then.

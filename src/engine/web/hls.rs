@@ -58,6 +58,8 @@ pub(in crate::engine) struct HlsPlayer {
     pub(in crate::engine) name: Name,
     pub(in crate::engine) param: String,
     pub(in crate::engine) address: std::net::SocketAddr,
+    pub(in crate::engine) tc_url: String,
+    pub(in crate::engine) page_url: String,
     pub(in crate::engine) began: Time,
     pub(in crate::engine) sent: u64,
     last: Time,
@@ -133,6 +135,7 @@ impl Engine {
         let file = segments.writer.playlist_name().rsplit('/').next().unwrap_or_default().to_owned();
         let Some(conn) = self.conns.find_mut(id) else { return };
         let address = conn.peer;
+        let (tc_url, page_url) = conn.session.urls();
         let salt = u64::from(id) ^ now.as_micros().rotate_left(20);
         let ctx = open.ctx.clone().unwrap_or_else(|| format!("{:016x}", self.entropy(salt)));
         let is_new = open.ctx.is_none();
@@ -147,6 +150,8 @@ impl Engine {
             name: player_name,
             param: param.clone(),
             address,
+            tc_url,
+            page_url,
             began: now,
             sent: 0,
             last: now,

@@ -388,6 +388,8 @@ struct Mp4Mux {
     video: Option<Frame>,
     audio: Option<Frame>,
     tracks: Option<fmp4::Tracks>,
+    /// The tracks have changed since they were last said.
+    is_new: bool,
     sequence: u32,
     clocks: [Clock; 2],
 }
@@ -414,7 +416,7 @@ impl Clock {
 impl Mp4Mux {
     fn new(websocket: bool) -> Self {
         let (video, audio, tracks) = (None, None, None);
-        Self { websocket, video, audio, tracks, sequence: 0, clocks: [Clock::default(); 2] }
+        Self { websocket, video, audio, tracks, is_new: false, sequence: 0, clocks: [Clock::default(); 2] }
     }
 
     /// Tracks of the headers in force. One that can't be carried is left out.
@@ -445,9 +447,8 @@ impl Mp4Mux {
 impl Mux for Mp4Mux {
     fn start(&mut self, headers: &Headers) {
         self.video = headers.video.clone();
-        // MP3 has no header: a frame of it says what it is.
-        let headerless = self.audio.take().filter(|frame| frame.role != Role::Header);
-        self.audio = headers.audio.clone().or(headerless);
+        self.audio = headers.audio.clone();
+        self.is_new = false;
         self.tracks = Self::tracks(self.video.as_ref(), self.audio.as_ref());
     }
 
@@ -456,34 +457,34 @@ impl Mux for Mp4Mux {
             && frame.role == Role::Key
             && !frame.codec.has_header()
             && self.audio.as_ref().is_none_or(|held| held.codec != frame.codec);
-        let mut init = Bytes::new();
         if (frame.role == Role::Header && frame.kind != Kind::Data) || headerless {
             let slot = if frame.kind == Kind::Video { &mut self.video } else { &mut self.audio };
             if slot.as_ref().is_none_or(|held| held.codec != frame.codec || held.payload != frame.payload) {
                 *slot = Some(frame.clone());
                 self.tracks = Self::tracks(self.video.as_ref(), self.audio.as_ref());
-                init = self.init();
+                self.is_new = true;
             }
         }
         let track = match (frame.kind, frame.role) {
             (Kind::Video, Role::Key | Role::Delta) => 0,
             (Kind::Audio, Role::Key) => 1,
-            _ => return init,
+            _ => return Bytes::new(),
         };
-        let Some(tracks) = &self.tracks else { return init };
+        let Some(tracks) = &self.tracks else { return Bytes::new() };
         let duration_us = self.clocks.get_mut(track).map_or(FIRST_DURATION_US, |clock| clock.step(frame.dts));
         let mut out = BytesMut::with_capacity(frame.payload.len() + 256);
         self.sequence = self.sequence.wrapping_add(1).max(1);
         let sample = fmp4::Sample { frame, duration_us };
         // A frame of a track that isn't carried, or one that is not what its codec says, is left out.
         if fmp4::fragment(tracks, self.sequence, &[sample], &mut out).is_err() {
-            return init;
+            return Bytes::new();
         }
         let fragment = self.framed(out.freeze());
-        if init.is_empty() {
+        // The headers of both tracks come one after the other: they are said together, before the first frame.
+        if !std::mem::take(&mut self.is_new) {
             return fragment;
         }
-        let mut out = BytesMut::from(&init[..]);
+        let mut out = BytesMut::from(&self.init()[..]);
         out.put_slice(&fragment);
         out.freeze()
     }

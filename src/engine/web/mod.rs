@@ -1,18 +1,23 @@
 //! Answering HTTP: what a path means at which port, and the answers' bodies.
 //!
 //! A request is looked at by those who may know its path, in this order: the API (where the port is the
-//! API's), the host's own handlers, recordings, HLS, live streams, files, the page. Whoever knows it answers, now or
-//! later; if nobody does it is 404.
+//! API's), the host's own handlers, recordings, HLS, live streams, files, the page. Whoever knows it answers,
+//! now or later; if nobody does it is 404.
 
+pub(in crate::engine) mod api;
 mod files;
 #[cfg(feature = "hls")]
 pub(in crate::engine) mod hls;
 pub(in crate::engine) mod live;
+pub(in crate::engine) mod mounts;
+#[cfg(feature = "page")]
+mod page;
 #[cfg(feature = "dvr")]
 pub(in crate::engine) mod timeshift;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use log::info;
 
 use super::accept::Role;
@@ -27,6 +32,7 @@ use crate::time::Time;
 
 use files::FileBody;
 use live::{Live, Watch};
+use mounts::Answer;
 
 /// One HTTP connection: its session, and what it is being answered with.
 #[derive(Debug)]
@@ -51,6 +57,8 @@ pub(super) enum Source {
     /// What it is to be answered with isn't there yet.
     #[cfg(any(feature = "hls", feature = "dvr"))]
     Waiting,
+    /// The host, whenever it likes.
+    Host(Answer),
 }
 
 impl Web {
@@ -67,8 +75,16 @@ impl Web {
                 // Nothing that a client might say to a stream means anything.
                 http::Output::WebSocket(_) => continue,
                 http::Output::Close => Said::Close,
-                http::Output::Timeout(at) => Said::Timeout(at),
+                http::Output::Timeout(_) => Said::Timeout(self.timeout()),
             };
+        }
+    }
+
+    /// The session's deadline, or the host's.
+    pub(super) fn timeout(&self) -> Option<Time> {
+        match &self.source {
+            Source::Host(answer) => answer.deadline(),
+            _ => self.session.timeout(),
         }
     }
 
@@ -86,7 +102,13 @@ impl Web {
 
     /// Whether there is more of the answer to be fetched.
     pub(super) fn has_source(&self) -> bool {
-        matches!(self.source, Source::File(_))
+        match &self.source {
+            Source::File(_) => true,
+            Source::Host(answer) => answer.is_full(),
+            Source::None | Source::Live => false,
+            #[cfg(feature = "hls")]
+            Source::Waiting => false,
+        }
     }
 
     /// Whether the answer may be without end, or is waited for, so that a client who says no more is gone.
@@ -95,7 +117,7 @@ impl Web {
             Source::Live => true,
             #[cfg(any(feature = "hls", feature = "dvr"))]
             Source::Waiting => true,
-            Source::None | Source::File(_) => false,
+            Source::None | Source::File(_) | Source::Host(_) => false,
         }
     }
 }
@@ -105,13 +127,16 @@ impl Engine {
     pub(super) fn on_request(&mut self, now: Time, id: u32, request: Box<Request>) {
         let Some(web) = self.conns.find_mut(id).and_then(|conn| conn.session.web()) else { return };
         let role = web.role;
-        let request = &*web.request.insert(request).clone();
+        let kept = web.request.insert(request);
+        let request = &*kept.clone();
+        // The body is whoever's that answers; an idle connection needs none.
+        kept.body = Bytes::new();
         if let Some(preflight) = cors::preflight(request) {
             self.respond(now, id, preflight);
             return;
         }
-        let server = matches!(role, Role::Http { server: true, .. });
-        let found = false;
+        let Role::Http { server, api } = role else { return };
+        let found = (api && self.api(now, id, role, request)) || self.hand_over(now, id, request);
         // Before HLS, whose playlist has the same path.
         #[cfg(feature = "dvr")]
         let found = found || (server && self.time_shift(now, id, request));
@@ -120,6 +145,8 @@ impl Engine {
         let found = found || (server && self.hls(now, id, request));
         let found = found || (server && self.watch(now, id, request));
         let found = found || (server && self.file(now, id, request));
+        #[cfg(feature = "page")]
+        let found = found || (server && self.page(now, id, request));
         if !found {
             self.answer_text(id, 404, "there is nothing at this path");
         }
@@ -140,6 +167,10 @@ impl Engine {
             cors::write(request, &mut response.headers);
         }
         web.session.respond(now, &response)
+    }
+
+    fn web(&mut self, id: u32) -> Option<&mut Web> {
+        self.conns.find_mut(id)?.session.web()
     }
 
     /// Sends an answer of one line.
