@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::media::{Correction, Frame, Headers, Jitter};
+use crate::media::{Correction, Frame, Headers, Jitter, Kind};
 use crate::time::Time;
 use crate::wire::limits::DVR_GATHER_BYTES;
 
@@ -146,14 +146,14 @@ impl File {
         match self.body {
             Body::Empty(Format::Flv) => {
                 self.body = Body::Flv(FlvFile::new(headers, self.with_index, out));
-                self.headers.metadata.clone_from(&headers.metadata);
             }
             Body::Empty(Format::Mp4) => self.body = Body::Mp4(Box::default()),
             _ => {}
         }
         match &mut self.body {
             Body::Flv(file) => {
-                for header in headers.iter() {
+                // Metadata behind the beginning would be taken for a track of text.
+                for header in headers.iter().filter(|header| header.kind != Kind::Data) {
                     if !self.headers.holds(header) {
                         file.write(at, header, out);
                         preroll::set(&mut self.headers, header.clone());

@@ -7,15 +7,19 @@
 mod file;
 mod flv;
 mod mp4;
+mod names;
 mod options;
 mod preroll;
 mod recorder;
 mod tail;
+mod timeshift;
 mod tracks;
 
 #[cfg(test)]
 mod tests;
 
+pub use names::Names;
 pub use options::{Format, Options, Plan};
 pub use recorder::{Cut, Output, Recorder, Refusal};
 pub use tail::Tail;
+pub use timeshift::{Init, Span, TimeShift};

@@ -97,11 +97,15 @@ impl Options {
 
     /// The path with a file's name at its end.
     pub(super) fn template(&self) -> String {
-        let path = self.path.as_str();
-        match path {
-            _ if path.ends_with(".flv") || path.ends_with(".mp4") => path.to_owned(),
-            _ if path.is_empty() || path.ends_with('/') => [path, NAME].concat(),
-            _ => [path, "/", NAME].concat(),
-        }
+        template_of(&self.path)
+    }
+}
+
+/// The path with a file's name at its end.
+pub(super) fn template_of(path: &str) -> String {
+    match path {
+        _ if path.ends_with(".flv") || path.ends_with(".mp4") => path.to_owned(),
+        _ if path.is_empty() || path.ends_with('/') => [path, NAME].concat(),
+        _ => [path, "/", NAME].concat(),
     }
 }

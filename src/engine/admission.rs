@@ -39,6 +39,8 @@ impl Engine {
             Wish::Watch(watch) => (Action::Play, &watch.name),
             #[cfg(all(feature = "http", feature = "hls"))]
             Wish::Hls(open) => (Action::Play, &open.name),
+            #[cfg(all(feature = "http", feature = "dvr"))]
+            Wish::Shift(shift) => (Action::Play, &shift.name),
         };
         let Some(vhost) = self.settings.vhost(&name.vhost) else {
             let why = format!("vhost {} is not served", name.vhost);
@@ -72,6 +74,8 @@ impl Engine {
             Wish::Watch(watch) => self.grant_watch(now, id, &watch),
             #[cfg(all(feature = "http", feature = "hls"))]
             Wish::Hls(open) => self.grant_hls(now, id, &open),
+            #[cfg(all(feature = "http", feature = "dvr"))]
+            Wish::Shift(shift) => self.grant_shift(id, &shift),
         }
     }
 

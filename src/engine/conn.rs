@@ -88,6 +88,8 @@ pub(super) enum Wish {
     Watch(Box<super::web::live::Watch>),
     #[cfg(all(feature = "http", feature = "hls"))]
     Hls(Box<super::web::hls::Open>),
+    #[cfg(all(feature = "http", feature = "dvr"))]
+    Shift(Box<super::web::timeshift::Shift>),
 }
 
 /// What a connection plays.

@@ -4,7 +4,7 @@
 //! [`Disk::poll_done`] after the wake function was called. The thread begins with the first job and ends
 //! when there has been none for a while. What it does is in [`Worker`], which knows no thread.
 
-// HLS without recording, or the reverse, has not every job done.
+// HLS needs one part of it, recording another.
 #![cfg_attr(not(all(feature = "hls", feature = "dvr")), allow(dead_code, unused_imports))]
 
 #[cfg(feature = "dvr")]
@@ -14,6 +14,8 @@ pub(super) mod faststart;
 mod prune;
 #[cfg(test)]
 mod tests;
+#[cfg(all(feature = "dvr", feature = "http"))]
+pub(super) mod timeshift;
 mod worker;
 
 use std::collections::VecDeque;
@@ -34,7 +36,7 @@ pub(super) use worker::{Answer, DiskError, Done, FileId, How, Job, Kept, Outcome
 /// How long the thread waits for another job before it ends.
 const IDLE: Duration = Duration::from_secs(10);
 /// How long the end waits for what is queued to be written.
-const DRAIN: Duration = Duration::from_secs(5);
+const DRAIN: Duration = Duration::from_secs(2);
 /// After so many jobs a task that takes long has its turn, though more jobs wait.
 const JOBS_PER_TURN: u32 = 8;
 

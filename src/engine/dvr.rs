@@ -1,6 +1,7 @@
 //! Recordings of streams: a recorder each, and what it says done by the disk's thread.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use super::jobs::Purpose;
 use super::timers::Alarm;
 use super::{Engine, Event, sys};
 use crate::config::{Dvr as Settings, DvrPlan, TimeJitter, Vhost};
-use crate::dvr::{Cut, Options, Output, Plan, Recorder};
+use crate::dvr::{Cut, Names, Options, Output, Plan, Recorder};
 use crate::error::{Code, Error, Result};
 use crate::hub::Name;
 use crate::media::{Correction, Frame, Headers};
@@ -21,8 +22,12 @@ use crate::time::Time;
 
 /// Recorders at most.
 const RECORDERS_MAX: usize = 4096;
-/// What files of recordings end in.
-const SUFFIXES: &[&str] = &[".flv", ".mp4"];
+/// How long the end waits for the disk's queue to take what recorders still have.
+const FINISH: Duration = Duration::from_millis(800);
+/// How often it looks.
+const LOOK: Duration = Duration::from_millis(2);
+/// When the disk's thread is tried to be started again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// The recording of one stream.
 #[derive(Debug)]
@@ -55,7 +60,7 @@ enum Owner {
     Vhost,
     /// The host has; the stream's frames, or its own.
     Host { fed: bool },
-    /// Nobody's any more: it goes when its files are written.
+    /// Nobody's any more: it ends when its files are written.
     Nobody,
 }
 
@@ -164,34 +169,22 @@ impl Engine {
             Owner::Nobody => return Err(gone()),
         }
         let name = recording.name.clone();
-        self.stop_dvr(now, id);
+        self.retire(now, id);
         if let Some(stream) = self.hub.find(&name) {
             self.set_taps(now, stream);
         }
         Ok(())
     }
 
-    /// Ends a recorder: it goes when its files are written.
-    pub(super) fn stop_dvr(&mut self, now: Time, id: u32) {
-        if let Some(recording) = self.recordings.find_mut(id) {
-            recording.live = false;
-            recording.owner = Owner::Nobody;
-            recording.recorder.stop();
-            recording.recorder.end(now);
-        }
-        self.drain_dvr(id);
-    }
-
     /// The recorders that a stream is to be read by: its vhost's, which is made if it isn't there, and the
     /// host's.
-    pub(super) fn dvr_of(&mut self, name: &Name, vhost: &Vhost) -> SmallVec<[u32; 1]> {
+    pub(super) fn dvr_of(&mut self, now: Time, name: &Name, vhost: &Vhost) -> SmallVec<[u32; 1]> {
         let settings = vhost.dvr.as_ref().filter(|dvr| dvr.applies(&name.app, &name.stream));
-        // One of other settings ends by itself when its files are written.
-        let other = |r: &Recording| r.owner == Owner::Vhost && Some(&r.settings) != settings;
-        let others: Vec<u32> =
-            self.recordings.iter().filter(|(_, r)| r.name == *name && other(r)).map(|(id, _)| id).collect();
-        let now = self.now();
-        others.into_iter().for_each(|id| self.stop_dvr(now, id));
+        let other =
+            |r: &Recording| r.owner == Owner::Vhost && r.name == *name && Some(&r.settings) != settings;
+        let others: SmallVec<[u32; 1]> =
+            self.recordings.iter().filter(|(_, r)| other(r)).map(|(id, _)| id).collect();
+        others.iter().for_each(|id| self.retire(now, *id));
         if let Some(settings) = settings
             && self.dvr_find(name).is_none()
             && let Err(e) = self.add_recorder(name, settings, Owner::Vhost)
@@ -220,8 +213,33 @@ impl Engine {
         self.drain_dvr(id);
     }
 
-    pub(super) fn on_dvr_alarm(&mut self, now: Time, id: u32) {
+    /// Ends a recorder for good: it goes when its files are written.
+    fn retire(&mut self, now: Time, id: u32) {
         let Some(recording) = self.recordings.find_mut(id) else { return };
+        recording.owner = Owner::Nobody;
+        recording.live = false;
+        recording.recorder.stop();
+        recording.recorder.end(now);
+        self.drain_dvr(id);
+    }
+
+    /// The engine ends: so do all files. What the disk's queue has no room for is waited for, a while.
+    pub(super) fn finish_dvr(&mut self) {
+        let now = self.now();
+        for stream in self.hub.ids() {
+            self.run_taps(now, stream);
+        }
+        for id in self.recordings.ids() {
+            self.retire(now, id);
+        }
+        while self.recordings.iter().any(|(_, r)| r.pending.is_some()) && self.now().since(now) < FINISH {
+            std::thread::sleep(LOOK);
+            self.drain_disk(self.now());
+        }
+    }
+
+    pub(super) fn on_dvr_alarm(&mut self, now: Time, at: Time, id: u32) {
+        let Some(recording) = self.recordings.find_mut(id).filter(|r| r.armed == Some(at)) else { return };
         recording.armed = None;
         recording.recorder.handle_timeout(now);
         self.drain_dvr(id);
@@ -229,17 +247,19 @@ impl Engine {
 
     /// Hands the disk what recorders still have for it, since it has room again.
     pub(super) fn resume_dvr(&mut self) {
-        for id in self.recordings.ids() {
-            if self.recordings.find(id).is_some_and(|recording| recording.pending.is_some()) {
-                self.drain_dvr(id);
-            }
+        let waiting: Vec<u32> =
+            self.recordings.iter().filter(|(_, r)| r.pending.is_some()).map(|(id, _)| id).collect();
+        for id in waiting {
+            self.drain_dvr(id);
         }
     }
 
     /// Takes out what a recorder has to be done.
     pub(super) fn drain_dvr(&mut self, id: u32) {
         while let Some(recording) = self.recordings.find_mut(id) {
-            let job = match recording.pending.take() {
+            let pending = recording.pending.take();
+            let is_again = pending.is_some();
+            let job = match pending {
                 Some(job) => job,
                 None => match recording.recorder.poll_output() {
                     None => break,
@@ -249,27 +269,35 @@ impl Engine {
                     },
                 },
             };
-            if let Err(refused) = self.disk().submit(job) {
-                if let Some(e) = refused.error {
-                    warn!("recording: starting the disk's thread: {e}");
+            let Err(refused) = self.disk().submit(job) else { continue };
+            let Some(recording) = self.recordings.find_mut(id) else { return };
+            recording.pending = Some(refused.job);
+            // When the queue has room again it wakes the loop; a thread that there isn't does not.
+            if let Some(e) = refused.error {
+                if !is_again {
+                    warn!("recording {}: starting the disk's thread: {e}", recording.name);
                 }
-                if let Some(recording) = self.recordings.find_mut(id) {
-                    recording.pending = Some(refused.job);
-                }
-                return;
+                self.arm_dvr(id, self.now() + RETRY);
             }
+            return;
         }
         let Some(recording) = self.recordings.find_mut(id) else { return };
-        if let Some(at) = recording.recorder.poll_timeout()
-            && recording.armed.is_none_or(|armed| at < armed)
-        {
-            recording.armed = Some(at);
-            self.timers.set(at, Alarm::Dvr(id));
-        }
+        let due = recording.recorder.poll_timeout();
         let over = !recording.live && !recording.recorder.is_recording() && recording.files.is_empty();
         if over && matches!(recording.owner, Owner::Vhost | Owner::Nobody) {
             self.recordings.remove(id);
             self.tell(Event::RecorderEnded { recorder: id });
+        } else if let Some(at) = due {
+            self.arm_dvr(id, at);
+        }
+    }
+
+    fn arm_dvr(&mut self, id: u32, at: Time) {
+        if let Some(recording) = self.recordings.find_mut(id)
+            && recording.armed.is_none_or(|armed| at < armed)
+        {
+            recording.armed = Some(at);
+            self.timers.set(at, Alarm::Dvr(id));
         }
     }
 
@@ -283,6 +311,7 @@ impl Engine {
                 recording.files.entry(number).or_default().path.clone_from(&path);
                 recording.recorder.opened(now, number, kept.bytes, kept.last_ms);
                 self.tell_dvr(id, &path, DvrNews::Opened);
+                self.make_room(id);
             }
             Outcome::Closed { path, bytes } => {
                 let mut kept = recording.files.remove(&number).unwrap_or_default();
@@ -294,6 +323,7 @@ impl Engine {
                 recording.files.remove(&number);
                 recording.recorder.failed(now, number);
                 self.tell_dvr(id, &e.path, DvrNews::Failed(e.to_string()));
+                self.make_room(id);
             }
             _ => {}
         }
@@ -340,18 +370,34 @@ impl Engine {
     fn complete(&mut self, id: u32, path: &Path, duration_us: i64, bytes: u64) {
         info!("recorded {}: {} ms, {bytes} bytes", path.display(), duration_us / 1000);
         self.tell_dvr(id, path, DvrNews::Closed { duration_us, bytes });
+        self.make_room(id);
+    }
+
+    /// Has the recordings removed that are too old, or too much. One look at a time is enough for all who
+    /// write to the same place.
+    fn make_room(&mut self, id: u32) {
         let Some(recording) = self.recordings.find(id) else { return };
         let (max_age, max_bytes) = (recording.settings.max_age, recording.settings.max_bytes);
         if max_age.is_zero() && max_bytes == 0 {
             return;
         }
+        let purpose = Purpose::Room(self.entropy.hash_one(&recording.settings.path));
+        if self.jobs.iter().any(|(_, other)| *other == purpose) {
+            return;
+        }
+        let names = Names::of_all(&recording.settings.path);
+        if matches!(names.root(), "." | "/") {
+            // Whatever lies there might look like a recording.
+            warn!("dvr_max_age and dvr_max_bytes need a dvr_path that begins with a folder");
+            return;
+        }
         let quota = Quota {
-            folder: folder(&recording.settings.path),
-            suffixes: SUFFIXES,
+            folder: PathBuf::from(names.root()),
+            is_ours: Box::new(move |name| names.find(name).is_some()),
             max_age: (!max_age.is_zero()).then_some(max_age),
             max_bytes: (max_bytes > 0).then_some(max_bytes),
         };
-        if let Err(e) = self.submit(Purpose::Room, |id| Job::Prune { id, quota }) {
+        if let Err(e) = self.submit(purpose, |id| Job::Prune { id, quota }) {
             warn!("making room for recordings: {e}");
         }
     }
@@ -404,6 +450,12 @@ impl Engine {
         if self.recordings.len() >= RECORDERS_MAX {
             return Err(Error::new(Code::Limit, format!("more than {RECORDERS_MAX} recorders")));
         }
+        let is_mp4 = settings.path.ends_with(".mp4");
+        if settings.timeshift && (!is_mp4 || !settings.path.contains("[stream]")) {
+            warn!("{name}: dvr_timeshift needs MP4 files, with [stream] in their dvr_path");
+        } else if settings.timeshift && settings.faststart {
+            warn!("{name}: with dvr_timeshift files stay in fragments, whatever dvr_faststart says");
+        }
         let recorder = Recorder::new(options(name, settings));
         let id = self.recordings.insert_with(|_| Recording {
             name: name.clone(),
@@ -417,13 +469,6 @@ impl Engine {
         });
         id.ok_or_else(|| Error::new(Code::Limit, "too many recorders"))
     }
-}
-
-/// The folder that all of a path's files are in: what stands before its first variable.
-fn folder(path: &str) -> PathBuf {
-    let fixed = path.split('[').next().unwrap_or_default();
-    let (folder, _) = fixed.rsplit_once('/').unwrap_or((".", ""));
-    PathBuf::from(if folder.is_empty() { "/" } else { folder })
 }
 
 fn options(name: &Name, settings: &Settings) -> Options {
@@ -445,7 +490,7 @@ fn options(name: &Name, settings: &Settings) -> Options {
             TimeJitter::Zero => Correction::Zero,
             TimeJitter::Off => Correction::Off,
         },
-        faststart: settings.faststart,
+        faststart: settings.faststart && !settings.timeshift,
         keyframe_index: settings.index,
         on_demand: !settings.autostart,
         preroll_us: us(settings.preroll),

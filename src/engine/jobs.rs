@@ -16,12 +16,15 @@ pub(super) enum Purpose {
     /// A file of this HLS writer.
     #[cfg(feature = "hls")]
     Hls(u32),
-    /// Room for recordings.
+    /// Room for recordings; the number tells places apart.
     #[cfg(feature = "dvr")]
-    Room,
+    Room(u64),
     /// This file of a recorder's is rewritten.
     #[cfg(feature = "dvr")]
     Faststart(FileId),
+    /// This connection waits for a playlist of recordings.
+    #[cfg(all(feature = "dvr", feature = "http"))]
+    Shift(u32),
 }
 
 impl Engine {
@@ -77,15 +80,19 @@ impl Engine {
             #[cfg(feature = "hls")]
             (Purpose::Hls(_), _) => {}
             #[cfg(feature = "dvr")]
-            (Purpose::Room, Outcome::Pruned { removed, freed, left }) => {
+            (Purpose::Room(_), Outcome::Pruned { removed, freed, left }) => {
                 debug!("{removed} recordings removed, {freed} bytes; {left} bytes are left");
             }
             #[cfg(feature = "dvr")]
-            (Purpose::Room, Outcome::Failed(e)) => warn!("making room for recordings: {e}"),
+            (Purpose::Room(_), Outcome::Failed(e)) => warn!("making room for recordings: {e}"),
             #[cfg(feature = "dvr")]
-            (Purpose::Room, _) => {}
+            (Purpose::Room(_), _) => {}
             #[cfg(feature = "dvr")]
             (Purpose::Faststart(file), outcome) => self.on_faststart(file, outcome),
+            #[cfg(all(feature = "dvr", feature = "http"))]
+            (Purpose::Shift(conn), outcome) => self.on_shifted(now, conn, outcome),
         }
+        #[cfg(not(any(feature = "hls", feature = "http")))]
+        let _ = now;
     }
 }

@@ -328,7 +328,7 @@ impl Engine {
                 #[cfg(all(feature = "hls", feature = "http"))]
                 Alarm::HlsPlayer(id) => self.on_hls_player_alarm(now, id),
                 #[cfg(feature = "dvr")]
-                Alarm::Dvr(id) => self.on_dvr_alarm(now, id),
+                Alarm::Dvr(id) => self.on_dvr_alarm(now, at, id),
                 Alarm::Conn(id) => self.on_conn_alarm(now, at, id),
                 #[cfg(feature = "http")]
                 Alarm::Rates => self.on_rates_alarm(now),

@@ -50,7 +50,7 @@ impl Engine {
             #[cfg(feature = "hls")]
             hls: self.hls_of(&name, &vhost),
             #[cfg(feature = "dvr")]
-            dvr: self.dvr_of(&name, &vhost),
+            dvr: self.dvr_of(now, &name, &vhost),
         };
         let old = self.taps.remove(&id).unwrap_or_default();
         #[cfg(feature = "hls")]
@@ -138,7 +138,7 @@ impl Engine {
             }
         }
         #[cfg(feature = "dvr")]
-        self.recordings.ids().into_iter().for_each(|id| self.stop_dvr(now, id));
+        self.finish_dvr();
     }
 
     /// The settings have changed: streams that are published are read by them from now on.

@@ -109,3 +109,15 @@ pub const DISK_BYTES: usize = 16 * 1024 * 1024;
 pub const DISK_PRUNE_DEPTH: usize = 8;
 /// Files that are looked at for their age at once.
 pub const DISK_PRUNE_FILES: usize = 64 * 1024;
+
+/// Segments in a playlist of recordings, for which they are made long enough; twice as many if the files are
+/// shorter.
+pub const TIMESHIFT_SEGMENTS: usize = 8192;
+/// The longest time that a playlist of recordings may be asked for, in seconds.
+pub const TIMESHIFT_SECONDS: i64 = 24 * 3600;
+/// Names in folders that are looked at for such a playlist.
+pub const TIMESHIFT_NAMES: usize = 64 * 1024;
+/// Recorded files that are opened for it.
+pub const TIMESHIFT_FILES: usize = 4096;
+/// Such playlists that are made at the same time.
+pub const TIMESHIFT_SCANS: usize = 4;

@@ -119,6 +119,10 @@ impl Process {
         assert!(status.is_some_and(|status| status.success()), "{} ended with {status:?}", self.name);
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }

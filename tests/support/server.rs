@@ -71,7 +71,7 @@ impl Drop for Server {
     }
 }
 
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let path = match std::env::var_os("CAMRILL_SERVER") {
         Some(path) => PathBuf::from(path),
         None => {

@@ -11,12 +11,11 @@ use crate::wire::limits::{DISK_PRUNE_DEPTH, DISK_PRUNE_FILES};
 use super::worker::Outcome;
 
 /// Which files may stay.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Quota {
     /// Where they are, in it or in a folder of it. Links are not followed.
     pub(in super::super) folder: PathBuf,
-    /// Their names end so.
-    pub(in super::super) suffixes: &'static [&'static str],
+    /// Whether a file of this name, relative to the folder, is one: others are left alone.
+    pub(in super::super) is_ours: Box<dyn Fn(&str) -> bool + Send>,
     /// Those that were written to in this time.
     pub(in super::super) max_age: Option<Duration>,
     /// The newest, up to so many bytes together.
@@ -75,8 +74,8 @@ fn find(quota: &Quota, open: &[(u64, u64)]) -> io::Result<(Vec<Found>, u64)> {
             }
             continue;
         }
-        let name = path.to_string_lossy();
-        if !meta.is_file() || !quota.suffixes.iter().any(|suffix| name.ends_with(suffix)) {
+        let name = path.strip_prefix(&quota.folder).ok().and_then(|name| name.to_str());
+        if !meta.is_file() || !name.is_some_and(&quota.is_ours) {
             continue;
         }
         bytes = bytes.saturating_add(meta.len());

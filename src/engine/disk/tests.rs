@@ -241,7 +241,7 @@ fn the_oldest_files_go() {
     };
     let quota = |max_age: Option<u64>, max_bytes| Quota {
         folder: folder.0.clone(),
-        suffixes: &[".flv", ".mp4"],
+        is_ours: Box::new(|name| name == "a/b/2.mp4" || name.ends_with(".flv")),
         max_age: max_age.map(Duration::from_secs),
         max_bytes,
     };

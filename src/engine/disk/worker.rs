@@ -166,6 +166,8 @@ struct OpenFile {
     file: Option<File>,
     /// Where it ends.
     end: u64,
+    /// It was not there before.
+    is_new: bool,
 }
 
 impl Worker {
@@ -205,6 +207,7 @@ impl Worker {
     fn open(&mut self, id: FileId, mut path: PathBuf, how: How) -> Done {
         let opened = match how {
             How::New => create(&mut path).map(|file| (file, Kept::default())),
+            How::Append(_) if self.is_open(&path) => Err(io::Error::other("it is being written to already")),
             How::Append(look) => reopen(&path, look),
         };
         let (file, outcome) = match opened {
@@ -212,8 +215,20 @@ impl Worker {
             Err(error) => (None, Outcome::Failed(DiskError { doing: "opening", path: path.clone(), error })),
         };
         let (file, end) = file.map_or((None, 0), |(file, end)| (Some(file), end));
-        self.files.push(OpenFile { id, path, file, end });
+        self.files.push(OpenFile { id, path, file, end, is_new: matches!(how, How::New) });
         Done::File(id, outcome)
+    }
+
+    /// Whether this is one of its files, under whatever name.
+    fn is_open(&self, path: &Path) -> bool {
+        let Ok(meta) = fs::metadata(path) else { return false };
+        self.inodes().any(|inode| inode == (meta.dev(), meta.ino()))
+    }
+
+    /// The open files by device and inode.
+    fn inodes(&self) -> impl Iterator<Item = (u64, u64)> {
+        let metas = self.files.iter().filter_map(|f| f.file.as_ref()?.metadata().ok());
+        metas.map(|meta| (meta.dev(), meta.ino()))
     }
 
     /// What is done with a file that has not failed; if it fails now, that is told, once.
@@ -230,6 +245,10 @@ impl Worker {
             Err(error) => {
                 open.file = None;
                 let path = open.path.clone();
+                if open.is_new && open.end == 0 {
+                    // Nothing is in it: a disk that stays full would gather such files.
+                    let _ = fs::remove_file(&path);
+                }
                 Ran::Done(Done::File(id, Outcome::Failed(DiskError { doing, path, error })))
             }
         }
@@ -250,12 +269,7 @@ impl Worker {
     }
 
     fn prune(&self, quota: &Quota) -> Outcome {
-        let open: Vec<_> = self
-            .files
-            .iter()
-            .filter_map(|f| f.file.as_ref()?.metadata().ok())
-            .map(|meta| (meta.dev(), meta.ino()))
-            .collect();
+        let open: Vec<_> = self.inodes().collect();
         match prune::prune(quota, &open) {
             Ok(pruned) => pruned,
             Err(error) => {

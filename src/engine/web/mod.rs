@@ -1,8 +1,8 @@
 //! Answering HTTP: what a path means at which port, and the answers' bodies.
 //!
 //! A request is looked at by those who may know its path, in this order: the API (where the port is the
-//! API's), the host's own handlers, HLS, live streams, files, the page. Whoever knows it answers, now or
-//! later; if nobody does it is 404.
+//! API's), the host's own handlers, recordings, HLS, live streams, files, the page. Whoever knows it answers,
+//! now or later; if nobody does it is 404.
 
 pub(in crate::engine) mod api;
 mod files;
@@ -12,6 +12,8 @@ pub(in crate::engine) mod live;
 pub(in crate::engine) mod mounts;
 #[cfg(feature = "page")]
 mod page;
+#[cfg(feature = "dvr")]
+pub(in crate::engine) mod timeshift;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -53,7 +55,7 @@ pub(super) enum Source {
     /// A live stream, without end.
     Live,
     /// What it is to be answered with isn't there yet.
-    #[cfg(feature = "hls")]
+    #[cfg(any(feature = "hls", feature = "dvr"))]
     Waiting,
     /// The host, whenever it likes.
     Host(Answer),
@@ -113,7 +115,7 @@ impl Web {
     pub(super) fn is_endless(&self) -> bool {
         match self.source {
             Source::Live => true,
-            #[cfg(feature = "hls")]
+            #[cfg(any(feature = "hls", feature = "dvr"))]
             Source::Waiting => true,
             Source::None | Source::File(_) | Source::Host(_) => false,
         }
@@ -135,6 +137,9 @@ impl Engine {
         }
         let Role::Http { server, api } = role else { return };
         let found = (api && self.api(now, id, role, request)) || self.hand_over(now, id, request);
+        // Before HLS, whose playlist has the same path.
+        #[cfg(feature = "dvr")]
+        let found = found || (server && self.time_shift(now, id, request));
         // Before live streams: a segment may be named like one.
         #[cfg(feature = "hls")]
         let found = found || (server && self.hls(now, id, request));
