@@ -230,10 +230,11 @@ impl List {
     }
 }
 
-/// Part indexes that a request may be ahead of the last part (rfc8216bis, 6.2.5.2).
+/// Part indexes that a request may be ahead of the last part (rfc8216bis, 6.2.5.2), by the PART-TARGET that
+/// the playlist names, which is in ms.
 fn advance_part_limit(part_target_us: i64) -> u64 {
-    let parts = 3_000_000u64.div_ceil(u64::try_from(part_target_us).unwrap_or(1).max(1));
-    parts.max(3)
+    let ms = u64::try_from(part_target_us.saturating_add(500) / 1000).unwrap_or(1);
+    3000u64.div_ceil(ms.max(1)).max(3)
 }
 
 /// The tags before a segment's parts and its URI.
@@ -358,6 +359,7 @@ mod tests {
     fn the_advance_part_limit_is_three_seconds_or_three() {
         assert_eq!(advance_part_limit(500_000), 6);
         assert_eq!(advance_part_limit(333_000), 10);
+        assert_eq!(advance_part_limit(499_600), 6, "which the playlist calls 0.500");
         assert_eq!(advance_part_limit(2_000_000), 3);
     }
 }
