@@ -9,6 +9,7 @@ mod files;
 pub(in crate::engine) mod hls;
 pub(in crate::engine) mod live;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use log::info;
@@ -31,8 +32,8 @@ use live::{Live, Watch};
 pub(super) struct Web {
     pub(super) session: Session,
     role: Role,
-    /// What is being answered, or was last.
-    request: Option<Box<Request>>,
+    /// What is being answered, or was last: shared with whoever answers it.
+    request: Option<Arc<Request>>,
     source: Source,
 }
 
@@ -103,7 +104,9 @@ impl Engine {
     pub(super) fn on_request(&mut self, now: Time, id: u32, request: Box<Request>) {
         let Some(web) = self.conns.find_mut(id).and_then(|conn| conn.session.web()) else { return };
         let role = web.role;
-        let request = &*web.request.insert(request).clone();
+        let request = Arc::<Request>::from(request);
+        web.request = Some(request.clone());
+        let request = &*request;
         if let Some(preflight) = cors::preflight(request) {
             self.respond(now, id, preflight);
             return;
