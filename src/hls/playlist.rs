@@ -31,13 +31,14 @@ struct Place {
 impl Text {
     fn with(&self, context: Option<&str>) -> Bytes {
         let Some(context) = context else { return self.plain.clone() };
+        let context: Vec<u8> = context.bytes().filter(|b| b.is_ascii_graphic() && *b != b'"').collect();
         let added = self.places.len().saturating_mul(context.len().saturating_add(1));
         let mut out = BytesMut::with_capacity(self.plain.len().saturating_add(added));
         let mut from = 0;
         for place in &self.places {
             out.put_slice(self.plain.get(from..place.at).unwrap_or_default());
             out.put_u8(if place.has_query { b'&' } else { b'?' });
-            out.extend(context.bytes().filter(|b| b.is_ascii_graphic() && *b != b'"'));
+            out.put_slice(&context);
             from = place.at;
         }
         out.put_slice(self.plain.get(from..).unwrap_or_default());
