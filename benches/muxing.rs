@@ -23,7 +23,7 @@ use camrill::media::{Codec, Frame, Headers, Kind, Lane, Ring, RingLimits, Role};
 use camrill::template::Calendar;
 use camrill::time::Time;
 
-use support::{media, sys};
+use support::media;
 
 /// Frames in a second, and from keyframe to keyframe.
 const FPS: usize = 30;
@@ -193,14 +193,22 @@ impl Stream {
         };
         // Until everything has its size.
         pass(consume);
-        let (start, mut passes) = (sys::thread_cpu_ns(), 0);
-        while sys::thread_cpu_ns() - start < limit.as_nanos() as u64 {
+        let (start, mut passes) = (thread_cpu_ns(), 0);
+        while thread_cpu_ns() - start < limit.as_nanos() as u64 {
             pass(consume);
             passes += 1;
         }
         let stream_s = STREAM_US as f64 / 1e6 * f64::from(passes);
-        (sys::thread_cpu_ns() - start) as f64 / 1e3 / stream_s
+        (thread_cpu_ns() - start) as f64 / 1e3 / stream_s
     }
+}
+
+/// CPU time of this thread, in nanoseconds.
+fn thread_cpu_ns() -> u64 {
+    let mut ts = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `ts` is a valid place to write one timespec to.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut ts) };
+    ts.tv_sec as u64 * 1_000_000_000 + ts.tv_nsec as u64
 }
 
 /// A frame as a network publisher brings it: inside the body of an FLV tag.
