@@ -1,14 +1,15 @@
 //! camrill beside others, in one run: what a server costs per gigabyte it delivers, how late it is, and how
-//! much memory it takes, for camrill, nginx's RTMP module and the *floor*: a program that sends the same
-//! bytes to the same sockets and does nothing else.
+//! much memory it takes, for camrill's RTMP, HTTP-FLV and MP4 over WebSocket, nginx's RTMP module and the
+//! *floor*: a program that sends the same bytes to the same sockets and does nothing else. Then HLS from
+//! memory, beside nginx with the same files.
 //!
 //! ```text
-//! cargo bench --bench side_by_side -- [--players 10,100,500,1000] [--only floor,camrill,nginx]
-//!     [--seconds 8] [--repeat 1] [--merge 350] [--late-at 500] [--out FILE]
+//! cargo bench --bench side_by_side -- [--players 10,100,500,1000] [--hls 200] [--seconds 8] [--repeat 1]
+//!     [--only floor,camrill,camrill-flv,camrill-ws-mp4,nginx] [--merge 350] [--late-at 500] [--out FILE]
 //!     [--camrill PROGRAM] [--nginx PROGRAM] [--nginx-module FILE]
 //! ```
 //!
-//! `--merge` takes a list: with 0 all take part as they come; with more, camrill merges that many ms and the
+//! `--hls 0` leaves HLS out, and `--only none` all but it. `--merge` takes a list: with 0 all take part as they come; with more, camrill merges that many ms and the
 //! floor sends in batches of as many; nginx cannot.
 //!
 //! The servers take turns at each number of players, so that a drift of the machine hits all alike. This
@@ -25,8 +26,8 @@ use std::time::{Duration, Instant};
 
 use support::report::{Figures, Report, output};
 use support::servers::{self, Kind, Programs, Server};
-use support::sys::{self, Proc};
-use support::{floor, load, publish};
+use support::sys::{self, Proc, TempDir};
+use support::{floor, hls, load, publish};
 
 /// Before memory at 0 players is read: the GOP cache has gone round.
 const WARM_UP: Duration = Duration::from_millis(4_300);
@@ -34,6 +35,8 @@ const WARM_UP: Duration = Duration::from_millis(4_300);
 const QUIET_LIMIT: Duration = Duration::from_secs(15);
 const PROBES: usize = 8;
 const LATE_JOINS: usize = 12;
+/// HLS is measured for so many seconds at least: a segment comes every two.
+const HLS_SECONDS: u64 = 12;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -44,6 +47,7 @@ struct Options {
     seconds: u64,
     repeat: usize,
     late_at: usize,
+    hls: usize,
     out: Option<PathBuf>,
     programs: Programs,
 }
@@ -79,12 +83,13 @@ fn play_role(args: &[String]) -> Result<(), Failure> {
         "role-load" => load::run(load::Task {
             port,
             pid: number(2)? as u32,
-            floor: number(3)? == 1,
+            played: args.get(3).and_then(|name| load::Played::named(name)).ok_or("nothing is played")?,
             players: number(4)? as usize,
             probes: number(5)? as usize,
             seconds: number(6)?,
             late_joins: number(7)? as usize,
         })?,
+        "role-hls" => hls::run(port, number(2)? as u32, number(3)? as usize, number(4)?)?,
         role => return Err(format!("there is no {role}").into()),
     }
     Ok(())
@@ -107,6 +112,7 @@ impl Options {
             seconds: 8,
             repeat: 1,
             late_at: 500,
+            hls: 200,
             out: None,
             programs: Programs {
                 camrill: variable("CAMRILL_SERVER").or(beside).unwrap_or_default(),
@@ -121,13 +127,15 @@ impl Options {
                 "--players" => options.players = list(value()?)?,
                 "--merge" => options.merges = list(value()?)?,
                 "--only" => {
-                    let names: Vec<String> = list(value()?)?;
+                    let mut names: Vec<String> = list(value()?)?;
+                    names.retain(|name| name != "none");
                     options.kinds =
                         Kind::ALL.into_iter().filter(|k| names.iter().any(|n| n == k.name())).collect();
                     if options.kinds.len() != names.len() {
-                        return Err("--only takes floor, camrill, nginx".into());
+                        return Err("--only takes floor, camrill, camrill-flv, camrill-ws-mp4, nginx".into());
                     }
                 }
+                "--hls" => options.hls = value()?.parse()?,
                 "--seconds" => options.seconds = value()?.parse()?,
                 "--repeat" => options.repeat = value()?.parse()?,
                 "--late-at" => options.late_at = value()?.parse()?,
@@ -159,7 +167,7 @@ fn measure(options: &Options) -> Result<(), Failure> {
         return Err("two cores are needed: one for the server, one for the load".into());
     }
     let files = sys::raise_nofile(40_000);
-    let most = options.players.iter().max().copied().unwrap_or(0) as u64;
+    let most = options.players.iter().max().copied().unwrap_or(0).max(options.hls) as u64;
     if files < most + 100 {
         return Err(format!("{most} players are more than the limit of {files} open files allows").into());
     }
@@ -208,6 +216,7 @@ fn measure(options: &Options) -> Result<(), Failure> {
         }
     }
 
+    report.hls = measure_hls(options, &mut report.notes)?;
     let page = report.markdown();
     if let Some(out) = &options.out {
         fs::write(out, &page)?;
@@ -222,30 +231,86 @@ fn one_run(options: &Options, kind: Kind, players: usize, merge: u64) -> Result<
     let server = Server::start(kind, &options.programs, merge)?;
     pause(Duration::from_millis(300))?;
     let idle_kb = sys::rss_kb(server.pid)?;
-    let _publisher = servers::publisher(&server, kind)?;
+    let _publisher = servers::publisher(&server, kind == Kind::Floor)?;
     pause(WARM_UP)?;
     let base_kb = sys::rss_kb(server.pid)?;
 
     let late_joins = if players == options.late_at && kind != Kind::Floor { LATE_JOINS } else { 0 };
-    let numbers = [
-        u64::from(server.port),
-        u64::from(server.pid),
-        u64::from(kind == Kind::Floor),
-        players as u64,
-        PROBES.min(players) as u64,
-        options.seconds,
-        late_joins as u64,
-    ];
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("role-load").args(numbers.map(|n| n.to_string()));
-    command.stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut load = Proc::spawn(command, sys::LOAD_CORE)?;
+    let numbers = [players, PROBES.min(players), options.seconds as usize, late_joins];
+    let mut args = vec!["role-load".to_owned(), server.port.to_string(), server.pid.to_string()];
+    args.push(kind.played().name().to_owned());
+    args.extend(numbers.map(|n| n.to_string()));
     // Joining, settling, late joins: whoever takes longer hangs.
-    let text = read_all(&mut load, Duration::from_secs(options.seconds + 100))?;
+    let text = run_load(&server, &args, Duration::from_secs(options.seconds + 100))?;
+    Ok(Figures::parse(&text, (players, merge), (idle_kb, base_kb))?)
+}
+
+/// HLS of each contestant, in turns.
+fn measure_hls(options: &Options, notes: &mut Vec<String>) -> Result<String, Failure> {
+    if options.hls == 0 {
+        return Ok(String::new());
+    }
+    let seconds = options.seconds.max(HLS_SECONDS);
+    let mut runs = Vec::new();
+    for _ in 0..options.repeat {
+        for contestant in hls::Contestant::ALL {
+            let result = one_hls_run(options, contestant, seconds);
+            if sys::interrupted() {
+                return Err("interrupted".into());
+            }
+            match result {
+                Ok(figures) => {
+                    eprintln!("HLS, {} × {}: {}", contestant.name(), options.hls, figures.brief());
+                    runs.push((contestant, figures));
+                }
+                Err(error) => {
+                    eprintln!("HLS, {}: {error}", contestant.name());
+                    notes.push(format!("HLS, {}: {error}", contestant.name()));
+                }
+            }
+        }
+    }
+    Ok(hls::section(options.hls, seconds, &runs))
+}
+
+/// One server of HLS, fresh. Before nginx's files stands a camrill that writes them.
+fn one_hls_run(
+    options: &Options,
+    contestant: hls::Contestant,
+    seconds: u64,
+) -> Result<hls::Figures, Failure> {
+    wait_for_quiet()?;
+    let programs = &options.programs;
+    let folder = TempDir::new("segments")?;
+    let from_memory = contestant == hls::Contestant::Camrill;
+    let (path, core) =
+        if from_memory { (None, sys::SERVER_CORE) } else { (Some(folder.path()), sys::LOAD_CORE) };
+    let writer = Server::start_hls(programs, path, core)?;
+    let _publisher = servers::publisher(&writer, false)?;
+    let files = match contestant {
+        hls::Contestant::Camrill => None,
+        hls::Contestant::NginxSendfile => Some(Server::start_files(programs, folder.path(), true)?),
+        hls::Contestant::Nginx => Some(Server::start_files(programs, folder.path(), false)?),
+    };
+    // Until there is a playlist of some segments.
+    pause(Duration::from_secs(5 * hls::FRAGMENT_S))?;
+    let server = files.as_ref().unwrap_or(&writer);
+    let mut args = vec!["role-hls".to_owned(), server.port.to_string(), server.pid.to_string()];
+    args.extend([options.hls.to_string(), seconds.to_string()]);
+    let text = run_load(server, &args, Duration::from_secs(seconds + 30))?;
+    Ok(hls::Figures::parse(&text, options.hls)?)
+}
+
+/// What the load says: this program in one of its parts.
+fn run_load(server: &Server, args: &[String], limit: Duration) -> Result<String, Failure> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut load = Proc::spawn(command, sys::LOAD_CORE)?;
+    let text = read_all(&mut load, limit)?;
     if text.is_empty() {
         return Err(format!("the load failed; the server's last word: {}", server.last_words()).into());
     }
-    Ok(Figures::parse(&text, (players, merge), (idle_kb, base_kb))?)
+    Ok(text)
 }
 
 /// Waits, though not for long, until both cores are nearly idle.

@@ -6,11 +6,13 @@ mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::io::{ErrorKind, Read};
-use std::net::TcpStream;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use camrill::engine::Role;
 use support::host::Host;
 use support::rtmp_client::{Client, Media};
 
@@ -105,6 +107,177 @@ fn a_frame_costs_no_allocation_per_player() {
     let (few, many) = (allocations(10, FRAMES), allocations(50, FRAMES));
     println!("{FRAMES} frames: {few} allocations with 10 players, {many} with 50");
     assert!(many <= few + i64::from(FRAMES) / 10, "{few} with 10 players, {many} with 50");
+}
+
+/// A second of the stream's time, as long as a lone track waits for the other.
+const TRACKS_KNOWN: Duration = Duration::from_millis(1100);
+
+/// A configuration with HTTP, and where that is served.
+fn host_with_http(vhost: &str) -> (Host, SocketAddr) {
+    let host = Host::start_with(
+        &format!(
+            "listen 127.0.0.1:0; max_connections 5000; http_server {{ enabled on; listen 127.0.0.1:0; }}
+             vhost __defaultVhost__ {{ http_remux {{ enabled on; }} {vhost} }}"
+        ),
+        |_| (),
+    );
+    let address = host.run(|engine| engine.addresses_of(|role| role != Role::Rtmp)[0]);
+    (host, address)
+}
+
+/// Asks for a path, and takes the answer's head.
+fn get(address: SocketAddr, path: &str) -> TcpStream {
+    let websocket = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let (path, more) = path.strip_prefix("ws:").map_or((path, ""), |path| (path, websocket));
+    let mut socket = TcpStream::connect(address).unwrap();
+    write!(socket, "GET {path} HTTP/1.1\r\nHost: a\r\n{more}\r\n").unwrap();
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        assert_eq!(socket.read(&mut byte).unwrap(), 1, "an answer");
+        head.push(byte[0]);
+    }
+    let status = if more.is_empty() { "HTTP/1.1 200 " } else { "HTTP/1.1 101 " };
+    assert!(head.starts_with(status.as_bytes()), "{}", String::from_utf8_lossy(&head));
+    socket
+}
+
+/// Waits until the engine has gone round, whatever it was at.
+fn gone_round(host: &Host) {
+    // The first may be done by a turn that had begun before.
+    host.stats();
+    host.stats();
+}
+
+/// Takes at least `bytes`, and what is there behind them.
+fn take_all(mut socket: &TcpStream, bytes: usize) {
+    take(socket, bytes);
+    socket.set_nonblocking(true).unwrap();
+    while socket.read(&mut [0; 16 * 1024]).is_ok_and(|n| n > 0) {}
+    socket.set_nonblocking(false).unwrap();
+}
+
+/// Allocations of the engine over `frames` frames to `players` over HTTP.
+fn http_allocations(path: &str, players: usize, frames: u32) -> i64 {
+    const SIZE: usize = 3000;
+    let (host, address) = host_with_http("");
+    let mut p = host.publish("a");
+    p.send_all(&headers());
+    p.sync();
+    std::thread::sleep(TRACKS_KNOWN);
+    host.run(|_| COUNTED.with(|counted| counted.set(true)));
+    let sockets: Vec<TcpStream> = (0..players).map(|_| get(address, path)).collect();
+    let mut send = |n: u32| {
+        p.send(&if n.is_multiple_of(10) { key(n * 40, SIZE) } else { delta(n * 40, SIZE) });
+        sockets.iter().for_each(|socket| take_all(socket, SIZE));
+    };
+    // Until every buffer has the size that it needs.
+    (0..50).for_each(&mut send);
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    (50..50 + frames).for_each(&mut send);
+    ALLOCATIONS.load(Ordering::Relaxed) - before
+}
+
+/// The sequence header of 720p.
+fn headers() -> [Media; 1] {
+    let sps = [
+        0x67, 0x4d, 0x40, 0x1f, 0xec, 0xa0, 0x28, 0x02, 0xdd, 0x80, 0x88, 0x00, 0x00, 0x03, 0x00, 0x08, 0x00,
+        0x00, 0x03, 0x01, 0xe0, 0x78, 0xc1, 0x8c, 0xb0,
+    ];
+    let mut body = vec![0x17, 0, 0, 0, 0, 1, 0x4d, 0x40, 0x1f, 0xff, 0xe1, 0, sps.len() as u8];
+    body.extend(sps);
+    body.extend([1, 0, 5, 0x68, 0xeb, 0xe3, 0xcb, 0x20]);
+    [Media(9, 0, body.into())]
+}
+
+/// A frame of one slice, as its codec has it.
+fn slice(head: &[u8; 5], nal: u8, ts: u32, size: usize) -> Media {
+    let mut body = head.to_vec();
+    body.extend((size as u32).to_be_bytes());
+    body.push(nal);
+    body.resize(9 + size, 0x5a);
+    Media(9, ts, body.into())
+}
+
+fn key(ts: u32, size: usize) -> Media {
+    slice(&[0x17, 1, 0, 0, 0], 0x65, ts, size)
+}
+
+fn delta(ts: u32, size: usize) -> Media {
+    slice(&[0x27, 1, 0, 0, 0], 0x41, ts, size)
+}
+
+#[test]
+fn a_frame_costs_no_allocation_per_player_over_http() {
+    let _alone = alone();
+    const FRAMES: u32 = 200;
+    for path in ["/live/a.flv", "/live/a.ts", "/live/a.mp4", "ws:/live/a.flv", "ws:/live/a.mp4"] {
+        let (few, many) = (http_allocations(path, 10, FRAMES), http_allocations(path, 50, FRAMES));
+        println!("{path}, {FRAMES} frames: {few} allocations with 10 players, {many} with 50");
+        assert!(many <= few + i64::from(FRAMES) / 10, "{path}: {few} with 10 players, {many} with 50");
+    }
+}
+
+#[test]
+fn a_player_over_http_costs_little_memory() {
+    let _alone = alone();
+    let (host, address) = host_with_http("");
+    let mut p = host.publish("a");
+    p.send_all(&headers());
+    p.send_all(&[key(0, 1000), delta(40, 1000)]);
+    p.sync();
+    std::thread::sleep(TRACKS_KNOWN);
+    for path in ["/live/a.flv", "/live/a.ts", "/live/a.mp4", "ws:/live/a.flv", "ws:/live/a.mp4"] {
+        let playing = || {
+            let socket = get(address, path);
+            let mut first = [0];
+            (&socket).read_exact(&mut first).unwrap();
+            socket
+        };
+        // The tables have their size.
+        bytes_each(&host, 10, playing);
+        let (with, after) = bytes_each(&host, 200, playing);
+        println!("{path}: {with} bytes each, {after} each after they have gone");
+        assert!(with < 2048, "{path}: {with} bytes each");
+    }
+}
+
+#[test]
+fn hls_holds_no_more_than_its_window_and_its_limit_of_bytes() {
+    let _alone = alone();
+    const SIZE: usize = 10_000;
+    /// Bytes that the engine holds after so many seconds of 100 KB each.
+    fn held(hls: &str, seconds: &[u32]) -> Vec<i64> {
+        let (host, _) = host_with_http(&format!("hls {{ enabled on; hls_fragment 2; {hls} }}"));
+        let mut p = host.publish("a");
+        p.send_all(&headers());
+        p.sync();
+        let before = LIVE.load(Ordering::Relaxed);
+        let mut sent = 0;
+        let mut held = Vec::new();
+        for end in seconds {
+            while sent < end * 10 {
+                p.send(&if sent.is_multiple_of(10) {
+                    key(sent * 100, SIZE)
+                } else {
+                    delta(sent * 100, SIZE)
+                });
+                sent += 1;
+            }
+            p.sync();
+            gone_round(&host);
+            held.push(LIVE.load(Ordering::Relaxed) - before);
+        }
+        held
+    }
+    // As long again as the playlist is kept what has left it; the ring has a GOP or two.
+    let window = held("hls_window 12;", &[60, 120, 240]);
+    println!("by window: {window:?}");
+    assert!(window.iter().all(|held| (2_400_000..3_300_000).contains(held)), "{window:?}");
+    let limit = held("hls_window 60; hls_max_bytes 1000000;", &[60, 120, 240]);
+    println!("by bytes: {limit:?}");
+    // A third of the limit is the most that the segment which has begun has.
+    assert!(limit.iter().all(|held| (500_000..1_800_000).contains(held)), "{limit:?}");
 }
 
 /// Bytes held for each of `n` clients that `make` adds, and for each after they have gone.

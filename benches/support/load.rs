@@ -1,4 +1,4 @@
-//! The players: N connections in one process. Each does the handshake and the play by itself; then all
+//! The players: N connections in one process. Each does the handshake and the play, or the request, by itself; then all
 //! but a few have their bytes thrown away inside the kernel. The few, the probes, read the stream.
 //!
 //! The discarding sockets are visited every few milliseconds rather than woken for: waking this process
@@ -10,8 +10,9 @@ use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 
 use super::media::{is_keyframe, read_stamp};
-use super::rtmp::{Client, Goal, VIDEO};
+use super::rtmp::{Goal, VIDEO};
 use super::sys::{self, Epoll};
+use super::{http, rtmp};
 
 /// How many joins are under way at once.
 const JOINING: usize = 64;
@@ -33,12 +34,93 @@ pub(crate) struct Task {
     pub(crate) port: u16,
     /// The server's process, whose CPU time and memory are read.
     pub(crate) pid: u32,
-    pub(crate) floor: bool,
+    pub(crate) played: Played,
     pub(crate) players: usize,
     pub(crate) probes: usize,
     pub(crate) seconds: u64,
     /// How many more players join afterwards, for the time to their first keyframe.
     pub(crate) late_joins: usize,
+}
+
+/// What players are sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Played {
+    /// The floor's bytes.
+    Floor,
+    /// RTMP.
+    Rtmp,
+    /// FLV, or MP4 over WebSocket.
+    Http(http::Format),
+}
+
+impl Played {
+    const ALL: [(&str, Played); 4] = [
+        ("floor", Played::Floor),
+        ("rtmp", Played::Rtmp),
+        ("flv", Played::Http(http::Format::Flv)),
+        ("ws-mp4", Played::Http(http::Format::WebSocketMp4)),
+    ];
+
+    /// What it is called on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, played)| *played == self).map_or("", |(name, _)| name)
+    }
+
+    /// What is called so.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, played)| *played)
+    }
+}
+
+/// One player's side of the protocol.
+enum Client {
+    Rtmp(rtmp::Client),
+    Http(http::Client),
+}
+
+impl Client {
+    fn new(played: Played, port: u16) -> Self {
+        match played {
+            Played::Floor => Self::Rtmp(rtmp::Client::of_floor(port)),
+            Played::Rtmp => Self::Rtmp(rtmp::Client::new(Goal::Play, port)),
+            Played::Http(format) => Self::Http(http::Client::new(format, port)),
+        }
+    }
+
+    fn out(&mut self) -> &mut Vec<u8> {
+        match self {
+            Self::Rtmp(client) => &mut client.out,
+            Self::Http(client) => &mut client.out,
+        }
+    }
+
+    fn asked_ns(&self) -> u64 {
+        match self {
+            Self::Rtmp(client) => client.asked_ns,
+            Self::Http(client) => client.asked_ns,
+        }
+    }
+
+    fn input(&mut self, bytes: &[u8], media: impl FnMut(u8, &[u8])) -> io::Result<()> {
+        match self {
+            Self::Rtmp(client) => client.input(bytes, media),
+            Self::Http(client) => client.input(bytes, media),
+        }
+    }
+
+    /// Counts bytes that were thrown away.
+    fn count(&mut self, bytes: usize) {
+        if let Self::Rtmp(client) = self {
+            client.count(bytes);
+        }
+    }
+
+    fn stop_reading(&mut self) {
+        match self {
+            Self::Rtmp(client) => client.stop_reading(),
+            Self::Http(client) => client.stop_reading(),
+        }
+    }
 }
 
 struct Player {
@@ -179,7 +261,7 @@ impl Load {
             self.join(Role::Late)?;
         }
         let deadline = sys::monotonic_ns() + LATE_LIMIT_NS;
-        let seen = |player: &Player| Some(player.keyframe_ns? - player.client.asked_ns);
+        let seen = |player: &Player| Some(player.keyframe_ns? - player.client.asked_ns());
         while sys::monotonic_ns() < deadline {
             if self.players[first..].iter().flatten().all(|player| seen(player).is_some()) {
                 break;
@@ -191,11 +273,7 @@ impl Load {
 
     fn join(&mut self, role: Role) -> io::Result<usize> {
         let stream = sys::connect(self.task.port)?;
-        let client = if self.task.floor {
-            Client::of_floor(self.task.port)
-        } else {
-            Client::new(Goal::Play, self.task.port)
-        };
+        let client = Client::new(self.task.played, self.task.port);
         let index = self.players.len();
         self.woken.add(stream.as_raw_fd(), BOTH_WAYS, index)?;
         let player = Player { stream, client, bytes: 0, role, playing: false, keyframe_ns: None };
@@ -328,7 +406,7 @@ impl Load {
 }
 
 fn flush(player: &mut Player) -> io::Result<()> {
-    let out = &mut player.client.out;
+    let out = player.client.out();
     while !out.is_empty() {
         match sys::send(player.stream.as_raw_fd(), out) {
             Ok(n) => drop(out.drain(..n)),

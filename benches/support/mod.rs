@@ -1,6 +1,8 @@
 //! What the benches share.
 
 pub(crate) mod floor;
+pub(crate) mod hls;
+pub(crate) mod http;
 pub(crate) mod load;
 pub(crate) mod media;
 pub(crate) mod publish;

@@ -155,6 +155,8 @@ pub(crate) struct Report {
     pub(crate) programs: Vec<String>,
     /// Why something is missing.
     pub(crate) notes: Vec<String>,
+    /// What HLS cost, as a section of the page.
+    pub(crate) hls: String,
     runs: BTreeMap<(u64, usize, &'static str), Vec<Figures>>,
 }
 
@@ -170,6 +172,7 @@ impl Report {
             late_at: 0,
             programs: Vec::new(),
             notes: Vec::new(),
+            hls: String::new(),
             runs: BTreeMap::new(),
         }
     }
@@ -225,6 +228,7 @@ impl Report {
             });
         }
         self.once(&mut page);
+        page.push_str(&self.hls);
         if !self.notes.is_empty() {
             page.push_str("\n## Notes\n\n");
             for note in &self.notes {
@@ -255,7 +259,7 @@ impl Report {
     fn head(&self, page: &mut String, first: &str) {
         let _ = write!(page, "| {first} |");
         for kind in &self.kinds {
-            let _ = write!(page, " {} |", kind.name());
+            let _ = write!(page, " {} |", kind.title());
         }
         let _ = writeln!(page, "\n|---|{}", "---|".repeat(self.kinds.len()));
     }

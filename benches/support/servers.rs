@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::load::Played;
 use super::rtmp::CHUNK_SIZE;
 use super::sys::{self, Proc, TempDir};
+use super::{hls, http};
 
 const READY_LIMIT: Duration = Duration::from_secs(5);
 
@@ -17,19 +19,45 @@ const READY_LIMIT: Duration = Duration::from_secs(5);
 pub(crate) enum Kind {
     Floor,
     Camrill,
+    /// camrill's HTTP-FLV.
+    CamrillFlv,
+    /// camrill's MP4 over WebSocket.
+    CamrillWsMp4,
     Nginx,
 }
 
 impl Kind {
     /// All of them, in the order that they run in.
-    pub(crate) const ALL: [Kind; 3] = [Kind::Floor, Kind::Camrill, Kind::Nginx];
+    pub(crate) const ALL: [Kind; 5] =
+        [Kind::Floor, Kind::Camrill, Kind::CamrillFlv, Kind::CamrillWsMp4, Kind::Nginx];
 
     /// What it is called on the command line and in the table.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Floor => "floor",
             Kind::Camrill => "camrill",
+            Kind::CamrillFlv => "camrill-flv",
+            Kind::CamrillWsMp4 => "camrill-ws-mp4",
             Kind::Nginx => "nginx",
+        }
+    }
+
+    /// What stands above its column.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Kind::CamrillFlv => "camrill HTTP-FLV",
+            Kind::CamrillWsMp4 => "camrill WS-MP4",
+            kind => kind.name(),
+        }
+    }
+
+    /// What its players are sent.
+    pub(crate) fn played(self) -> Played {
+        match self {
+            Kind::Floor => Played::Floor,
+            Kind::Camrill | Kind::Nginx => Played::Rtmp,
+            Kind::CamrillFlv => Played::Http(http::Format::Flv),
+            Kind::CamrillWsMp4 => Played::Http(http::Format::WebSocketMp4),
         }
     }
 }
@@ -46,7 +74,7 @@ impl Programs {
     pub(crate) fn missing(&self, kind: Kind) -> Option<String> {
         let needed: &[&Path] = match kind {
             Kind::Floor => &[],
-            Kind::Camrill => &[&self.camrill],
+            Kind::Camrill | Kind::CamrillFlv | Kind::CamrillWsMp4 => &[&self.camrill],
             Kind::Nginx => &[&self.nginx, &self.nginx_module],
         };
         let lacking = needed.iter().find(|path| !path.is_file())?;
@@ -72,47 +100,65 @@ impl Server {
     pub(crate) fn start(kind: Kind, programs: &Programs, merge_ms: u64) -> io::Result<Self> {
         let dir = TempDir::new(kind.name())?;
         let port = sys::free_port()?;
-        let mut ingest_port = port;
-        let mut command = match kind {
-            Kind::Floor => {
-                while ingest_port == port {
-                    ingest_port = sys::free_port()?;
-                }
-                let mut command = Command::new(std::env::current_exe()?);
-                command.args([
-                    "role-floor",
-                    &port.to_string(),
-                    &ingest_port.to_string(),
-                    &merge_ms.to_string(),
-                ]);
-                command
-            }
-            Kind::Camrill => {
-                let file = dir.path().join("camrill.conf");
-                fs::write(&file, camrill_conf(port, merge_ms))?;
-                let mut command = Command::new(&programs.camrill);
-                command.arg("-c").arg(file);
-                command
-            }
-            Kind::Nginx => {
-                let file = dir.path().join("nginx.conf");
-                fs::write(&file, nginx_conf(port, dir.path(), &programs.nginx_module))?;
-                let mut command = Command::new(&programs.nginx);
-                let log = dir.path().join("error.log");
-                command.arg("-p").arg(dir.path()).arg("-c").arg(file).arg("-e").arg(log);
-                command
-            }
+        let ingest_port = match kind {
+            Kind::Camrill | Kind::Nginx => port,
+            _ => other_port(port)?,
         };
-        let output = fs::File::create(dir.path().join("output"))?;
-        command.current_dir(dir.path());
-        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        let process = Proc::spawn(command, sys::SERVER_CORE)?;
-        let pid = process.pid();
-        let mut server = Self { process, dir, port, ingest_port, pid };
-        server.wait_ready()?;
+        let command = match kind {
+            Kind::Floor => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.args(["role-floor".to_owned(), port.to_string(), ingest_port.to_string()]);
+                command.arg(merge_ms.to_string());
+                command
+            }
+            Kind::Camrill | Kind::CamrillFlv | Kind::CamrillWsMp4 => {
+                let mut vhost = String::from("    http_remux { enabled on; }\n");
+                if merge_ms > 0 {
+                    vhost += &format!("    min_latency off;\n    play {{ mw_latency {merge_ms}; }}\n");
+                }
+                let web = (port != ingest_port).then_some(port);
+                camrill(programs, &dir, ingest_port, web, &vhost)?
+            }
+            Kind::Nginx => nginx(programs, &dir, &nginx_rtmp(port, &programs.nginx_module))?,
+        };
+        let mut server = Self::launch(command, dir, (port, ingest_port), sys::SERVER_CORE)?;
         if kind == Kind::Nginx {
             server.find_worker()?;
         }
+        Ok(server)
+    }
+
+    /// Starts a camrill that makes HLS: in memory, or into a folder.
+    pub(crate) fn start_hls(programs: &Programs, folder: Option<&Path>, core: usize) -> io::Result<Self> {
+        let dir = TempDir::new("hls")?;
+        let port = sys::free_port()?;
+        let ingest_port = other_port(port)?;
+        let path = folder.map_or(String::new(), |path| format!("hls_path {};", path.display()));
+        let vhost =
+            format!("    hls {{ enabled on; hls_fragment {}; hls_window 12; {path} }}\n", hls::FRAGMENT_S);
+        let command = camrill(programs, &dir, ingest_port, Some(port), &vhost)?;
+        Self::launch(command, dir, (port, ingest_port), core)
+    }
+
+    /// Starts an nginx that serves the files of a folder.
+    pub(crate) fn start_files(programs: &Programs, folder: &Path, sendfile: bool) -> io::Result<Self> {
+        let dir = TempDir::new("nginx")?;
+        let port = sys::free_port()?;
+        let command = nginx(programs, &dir, &nginx_files(port, folder, sendfile))?;
+        let mut server = Self::launch(command, dir, (port, port), sys::SERVER_CORE)?;
+        server.find_worker()?;
+        Ok(server)
+    }
+
+    fn launch(mut command: Command, dir: TempDir, ports: (u16, u16), core: usize) -> io::Result<Self> {
+        let (port, ingest_port) = ports;
+        let output = fs::File::create(dir.path().join("output"))?;
+        command.current_dir(dir.path());
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let process = Proc::spawn(command, core)?;
+        let pid = process.pid();
+        let mut server = Self { process, dir, port, ingest_port, pid };
+        server.wait_ready()?;
         Ok(server)
     }
 
@@ -152,26 +198,61 @@ impl Server {
     }
 }
 
-fn camrill_conf(port: u16, merge_ms: u64) -> String {
-    let vhost = match merge_ms {
-        0 => String::new(),
-        ms => format!("    min_latency off;\n    play {{\n        mw_latency {ms};\n    }}\n"),
-    };
-    format!("listen 127.0.0.1:{port};\nmax_connections 20000;\nvhost __defaultVhost__ {{\n{vhost}}}\n")
+fn other_port(port: u16) -> io::Result<u16> {
+    loop {
+        match sys::free_port()? {
+            other if other != port => return Ok(other),
+            _ => {}
+        }
+    }
 }
 
-fn nginx_conf(port: u16, dir: &Path, module: &Path) -> String {
-    let (dir, module) = (dir.display(), module.display());
+fn camrill(
+    programs: &Programs,
+    dir: &TempDir,
+    port: u16,
+    web: Option<u16>,
+    vhost: &str,
+) -> io::Result<Command> {
+    let file = dir.path().join("camrill.conf");
+    let web = web.map_or(String::new(), |web| {
+        format!("http_server {{ enabled on; listen 127.0.0.1:{web}; dir {}; }}\n", dir.path().display())
+    });
+    let listen = format!("listen 127.0.0.1:{port};\nmax_connections 20000;\n");
+    fs::write(&file, format!("{listen}{web}vhost __defaultVhost__ {{\n{vhost}}}\n"))?;
+    let mut command = Command::new(&programs.camrill);
+    command.arg("-c").arg(file);
+    Ok(command)
+}
+
+fn nginx(programs: &Programs, dir: &TempDir, serves: &str) -> io::Result<Command> {
+    let file = dir.path().join("nginx.conf");
+    let at = dir.path().display();
+    let (modules, serves) = serves.split_once('\n').unwrap_or(("", serves));
+    fs::write(
+        &file,
+        format!(
+            "{modules}\n\
+             daemon off;\n\
+             user root;\n\
+             worker_processes 1;\n\
+             worker_cpu_affinity 0001;\n\
+             worker_rlimit_nofile 40000;\n\
+             pid {at}/nginx.pid;\n\
+             error_log {at}/error.log error;\n\
+             events {{ worker_connections 20000; }}\n\
+             {serves}"
+        ),
+    )?;
+    let mut command = Command::new(&programs.nginx);
+    command.arg("-p").arg(dir.path()).arg("-c").arg(file).arg("-e").arg(dir.path().join("error.log"));
+    Ok(command)
+}
+
+/// nginx's part for RTMP, after the line of what it loads.
+fn nginx_rtmp(port: u16, module: &Path) -> String {
     format!(
-        "load_module {module};\n\
-         daemon off;\n\
-         user root;\n\
-         worker_processes 1;\n\
-         worker_cpu_affinity 0001;\n\
-         worker_rlimit_nofile 40000;\n\
-         pid {dir}/nginx.pid;\n\
-         error_log {dir}/error.log error;\n\
-         events {{ worker_connections 20000; }}\n\
+        "load_module {};\n\
          rtmp {{\n\
              access_log off;\n\
              server {{\n\
@@ -179,14 +260,30 @@ fn nginx_conf(port: u16, dir: &Path, module: &Path) -> String {
                  chunk_size {CHUNK_SIZE};\n\
                  application live {{ live on; }}\n\
              }}\n\
+         }}\n",
+        module.display()
+    )
+}
+
+/// nginx's part for files, after the line of what it loads.
+fn nginx_files(port: u16, folder: &Path, sendfile: bool) -> String {
+    let (folder, sendfile) = (folder.display(), if sendfile { "on" } else { "off" });
+    format!(
+        "\n\
+         http {{\n\
+             access_log off;\n\
+             sendfile {sendfile};\n\
+             tcp_nopush {sendfile};\n\
+             keepalive_requests 1000000;\n\
+             server {{ listen 127.0.0.1:{port}; root {folder}; }}\n\
          }}\n"
     )
 }
 
 /// A publisher that has begun; dropping it ends it.
-pub(crate) fn publisher(server: &Server, kind: Kind) -> io::Result<Proc> {
+pub(crate) fn publisher(server: &Server, floor: bool) -> io::Result<Proc> {
     let mut command = Command::new(std::env::current_exe()?);
-    let framing = if kind == Kind::Floor { "floor" } else { "rtmp" };
+    let framing = if floor { "floor" } else { "rtmp" };
     command.args(["role-publish", &server.ingest_port.to_string(), framing]);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut process = Proc::spawn(command, sys::LOAD_CORE)?;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::Engine;
 use crate::hub::{LaneKey, Player, Stream};
 use crate::media::{Frame, Headers, Mux};
 use crate::rtmp::relay;
@@ -59,6 +60,21 @@ impl Format {
             #[cfg(feature = "http")]
             Self::Http(live) => live.opening(stream, player),
         }
+    }
+}
+
+impl Engine {
+    /// What makes the wire images of a format, for those who measure it: `rtmp` (in chunks of 60,000
+    /// bytes), or a suffix that players over HTTP ask for. `None` if there is no such format.
+    #[doc(hidden)]
+    pub fn mux(suffix: &str, websocket: bool) -> Option<Box<dyn Mux>> {
+        if suffix == "rtmp" {
+            return Some(Format::Rtmp { message_stream: 1, chunk_size: 60_000 }.mux());
+        }
+        #[cfg(feature = "http")]
+        return super::web::live::mux(suffix, websocket);
+        #[cfg(not(feature = "http"))]
+        return None;
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::names;
+use super::playlist::Text;
 use crate::wire::limits;
 
 /// A file that segments need beside their own: a key or an initialization section.
@@ -69,6 +70,8 @@ pub(super) struct List {
     pub(super) finished: bool,
     /// Whether a segment that doesn't begin with a keyframe was ever listed.
     pub(super) dependent: bool,
+    /// The playlist's text since it last changed.
+    pub(super) rendered: Option<Text>,
     /// Out of the playlist, and until when by `listed_us` they are kept.
     lingering: VecDeque<(i64, Segment)>,
     resources: Vec<Arc<Resource>>,

@@ -13,6 +13,8 @@ const AUDIO_HOLD_US: i64 = 100_000;
 /// How far the last frame of the one track may be behind the cut of the other, in µs, to wait for its
 /// successor, which tells how long it is, and go to the next chunk.
 const CARRY_US: i64 = 500_000;
+/// Room for what encryption adds at the end.
+const CIPHER_BLOCK: usize = 16;
 /// How long a frame is taken to be where nothing tells, in µs.
 const VIDEO_FRAME_US: i64 = 40_000;
 const AUDIO_FRAME_US: i64 = 23_000;
@@ -170,7 +172,11 @@ impl Pack {
         let (bytes, video) = match &mut self.container {
             Container::Ts(muxer, out, video) => {
                 muxer.flush(out);
-                (out.split(), std::mem::take(video))
+                // Copied, so that what is kept is as long as it says, and not as what it grew in.
+                let mut bytes = BytesMut::with_capacity(out.len().saturating_add(CIPHER_BLOCK));
+                bytes.extend_from_slice(out);
+                out.clear();
+                (bytes, std::mem::take(video))
             }
             Container::Fmp4(fragments) => fragments.cut(before),
         };

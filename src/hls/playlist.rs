@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::list::{List, Part, Segment};
 use super::{Answer, Reload, names};
@@ -14,6 +14,39 @@ const PARTS_LISTED: i64 = 3;
 /// Target durations before the end of the playlist that a delta update has in any case (4.4.3.8).
 const SKIP_UNTIL: i64 = 6;
 
+/// A playlist's text, without a context, and where one goes. It is made when the playlist changes; what
+/// differs from one player to another is only put in.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Text {
+    plain: Bytes,
+    places: Vec<Place>,
+}
+
+/// Behind a URI, and whether that has a query.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    at: usize,
+    has_query: bool,
+}
+
+impl Text {
+    fn with(&self, context: Option<&str>) -> Bytes {
+        let Some(context) = context else { return self.plain.clone() };
+        let context: Vec<u8> = context.bytes().filter(|b| b.is_ascii_graphic() && *b != b'"').collect();
+        let added = self.places.len().saturating_mul(context.len().saturating_add(1));
+        let mut out = BytesMut::with_capacity(self.plain.len().saturating_add(added));
+        let mut from = 0;
+        for place in &self.places {
+            out.put_slice(self.plain.get(from..place.at).unwrap_or_default());
+            out.put_u8(if place.has_query { b'&' } else { b'?' });
+            out.put_slice(&context);
+            from = place.at;
+        }
+        out.put_slice(self.plain.get(from..).unwrap_or_default());
+        out.freeze()
+    }
+}
+
 impl List {
     /// The answer to a request for the playlist. `context` is added to the URIs of files as a query.
     pub(super) fn answer(&self, reload: &Reload, context: Option<&str>) -> Answer {
@@ -21,7 +54,7 @@ impl List {
             return Answer::NotYet;
         }
         let (Some(part_target), false) = (self.part_target_us, self.finished) else {
-            return Answer::Ready(self.text(false, context));
+            return Answer::Ready(self.whole(context));
         };
         if reload.part.is_some() && reload.msn.is_none() {
             return Answer::BadRequest;
@@ -47,7 +80,7 @@ impl List {
                 return Answer::NotYet;
             }
         }
-        Answer::Ready(self.text(reload.skip, context))
+        Answer::Ready(if reload.skip { self.text(true).with(context) } else { self.whole(context) })
     }
 
     /// Whether the part of a segment that has ended is there; one beyond its last is the next segment's
@@ -64,15 +97,32 @@ impl List {
     }
 
     /// The playlist, or its delta update.
-    pub(super) fn text(&self, delta: bool, context: Option<&str>) -> Bytes {
-        let target = self.target_us().unwrap_or(0);
+    fn text(&self, delta: bool) -> Text {
         let mut out = String::with_capacity(256 + self.listed.len().saturating_mul(128));
+        let mut places = Vec::new();
         // Writing to a String doesn't fail.
-        let _ = self.write(&mut out, delta, target, context);
-        Bytes::from(out)
+        let _ = self.write(&mut out, delta, self.target_us().unwrap_or(0), &mut places);
+        Text { plain: Bytes::from(out), places }
     }
 
-    fn write(&self, out: &mut String, delta: bool, target: i64, context: Option<&str>) -> std::fmt::Result {
+    /// Makes the playlist's text, for all who ask until it changes.
+    pub(super) fn render(&mut self) -> Bytes {
+        let text = self.text(false);
+        let plain = text.plain.clone();
+        self.rendered = Some(text);
+        plain
+    }
+
+    /// The whole playlist for those of a context.
+    fn whole(&self, context: Option<&str>) -> Bytes {
+        debug_assert!(self.rendered.as_ref().is_none_or(|text| *text == self.text(false)));
+        match &self.rendered {
+            Some(text) => text.with(context),
+            None => self.text(false).with(context),
+        }
+    }
+
+    fn write(&self, out: &mut String, delta: bool, target: i64, places: &mut Vec<Place>) -> std::fmt::Result {
         let low_latency = self.part_target_us;
         let has_map = self.listed.iter().any(|segment| segment.map.is_some());
         let version = match (low_latency, has_map) {
@@ -120,26 +170,26 @@ impl List {
             let left = after;
             after = after.saturating_sub(segment.duration_us);
             if n >= skipped {
-                head(out, segment, before, context)?;
+                head(out, segment, before, places)?;
                 if left.saturating_add(open_us) <= parts_from {
-                    parts(out, segment, 0, context)?;
+                    parts(out, segment, 0, places)?;
                 } else if after.saturating_add(open_us) < parts_from {
                     let age = left.saturating_add(open_us).saturating_sub(parts_from);
-                    parts(out, segment, past(&segment.parts, age), context)?;
+                    parts(out, segment, past(&segment.parts, age), places)?;
                 }
                 writeln!(out, "#EXTINF:{},", seconds(segment.duration_us))?;
-                line(out, &segment.uri, context);
+                line(out, &segment.uri, places);
                 out.push('\n');
             }
             before = Some(segment);
         }
         if let Some(segment) = open {
-            head(out, segment, before, context)?;
-            parts(out, segment, past(&segment.parts, open_us.saturating_sub(parts_from)), context)?;
+            head(out, segment, before, places)?;
+            parts(out, segment, past(&segment.parts, open_us.saturating_sub(parts_from)), places)?;
         }
         if let Some((segment, part)) = self.hint() {
             out.push_str("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"");
-            line(out, &names::marked(&segment.uri, &format!(".{part}")), context);
+            line(out, &names::marked(&segment.uri, &format!(".{part}")), places);
             out.push_str("\"\n");
         }
         if self.finished {
@@ -182,10 +232,11 @@ impl List {
     }
 }
 
-/// Part indexes that a request may be ahead of the last part (rfc8216bis, 6.2.5.2).
+/// Part indexes that a request may be ahead of the last part (rfc8216bis, 6.2.5.2), by the PART-TARGET that
+/// the playlist names, which is in ms.
 fn advance_part_limit(part_target_us: i64) -> u64 {
-    let parts = 3_000_000u64.div_ceil(u64::try_from(part_target_us).unwrap_or(1).max(1));
-    parts.max(3)
+    let ms = u64::try_from(part_target_us.saturating_add(500) / 1000).unwrap_or(1);
+    3000u64.div_ceil(ms.max(1)).max(3)
 }
 
 /// The tags before a segment's parts and its URI.
@@ -193,7 +244,7 @@ fn head(
     out: &mut String,
     segment: &Segment,
     before: Option<&Segment>,
-    context: Option<&str>,
+    places: &mut Vec<Place>,
 ) -> std::fmt::Result {
     if segment.discontinuity {
         out.push_str("#EXT-X-DISCONTINUITY\n");
@@ -211,7 +262,7 @@ fn head(
         && before.and_then(|before| before.map.as_ref()).is_none_or(|other| !Arc::ptr_eq(other, map))
     {
         // The tag ends with its URI.
-        line(out, map.tag.trim_end_matches('"'), context);
+        line(out, map.tag.trim_end_matches('"'), places);
         out.push_str("\"\n");
     }
     if let Some(date_ms) = segment.date_ms {
@@ -221,10 +272,10 @@ fn head(
 }
 
 /// The parts of a segment from the `from`th on.
-fn parts(out: &mut String, segment: &Segment, from: usize, context: Option<&str>) -> std::fmt::Result {
+fn parts(out: &mut String, segment: &Segment, from: usize, places: &mut Vec<Place>) -> std::fmt::Result {
     for (n, part) in segment.parts.iter().enumerate().skip(from) {
         write!(out, "#EXT-X-PART:DURATION={},URI=\"", seconds(part.duration_us))?;
-        line(out, &names::marked(&segment.uri, &format!(".{n}")), context);
+        line(out, &names::marked(&segment.uri, &format!(".{n}")), places);
         out.push_str(if part.independent { "\",INDEPENDENT=YES\n" } else { "\"\n" });
     }
     Ok(())
@@ -241,13 +292,10 @@ fn past(parts: &[Part], age: i64) -> usize {
     begun.count()
 }
 
-/// A URI, with the context as its query.
-fn line(out: &mut String, uri: &str, context: Option<&str>) {
+/// A URI, which a context may be added to as a query.
+fn line(out: &mut String, uri: &str, places: &mut Vec<Place>) {
     out.push_str(uri);
-    if let Some(context) = context {
-        out.push(if uri.contains('?') { '&' } else { '?' });
-        out.extend(context.chars().filter(|c| c.is_ascii_graphic() && *c != '"'));
-    }
+    places.push(Place { at: out.len(), has_query: uri.contains('?') });
 }
 
 fn bits_per_second(bytes: usize, duration_us: i64) -> u64 {
@@ -276,6 +324,7 @@ mod tests {
     fn the_advance_part_limit_is_three_seconds_or_three() {
         assert_eq!(advance_part_limit(500_000), 6);
         assert_eq!(advance_part_limit(333_000), 10);
+        assert_eq!(advance_part_limit(499_600), 6, "which the playlist calls 0.500");
         assert_eq!(advance_part_limit(2_000_000), 3);
     }
 }

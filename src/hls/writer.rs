@@ -249,6 +249,7 @@ impl Writer {
             expired.push(self.playlist.clone());
         }
         self.list.part_target_us = None;
+        self.list.rendered = None;
         self.is_dirty = false;
         expired.into_iter().for_each(|name| self.output(Output::Expired { name }));
     }
@@ -770,7 +771,7 @@ impl Writer {
         let mut expired = Vec::new();
         let room = self.options.max_bytes.saturating_sub(self.open_bytes());
         self.list.trim(self.options.window_us, room, &mut expired);
-        let text = self.list.text(false, None);
+        let text = self.list.render();
         self.output(Output::Playlist { name: self.playlist.clone(), text });
         expired.into_iter().for_each(|name| self.output(Output::Expired { name }));
     }

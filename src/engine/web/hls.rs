@@ -107,8 +107,8 @@ impl Engine {
             return true;
         }
         let ctx = request.query_value(CTX).filter(|ctx| !ctx.is_empty()).map(|ctx| ctx.into_owned());
-        let known = ctx.as_ref().and_then(|ctx| self.hls_players.iter().find(|(_, p)| p.ctx == *ctx));
-        match (known.map(|(_, player)| player.kicked), &ctx) {
+        let known = ctx.as_ref().and_then(|ctx| self.hls_players.find(self.player_of(ctx)?));
+        match (known.map(|player| player.kicked), &ctx) {
             (Some(true), _) => self.answer_text(id, 403, "sent away by the host"),
             (Some(false), Some(ctx)) => {
                 let context = Some(format!("{CTX}={ctx}"));
@@ -137,16 +137,20 @@ impl Engine {
         let address = conn.peer;
         let (tc_url, page_url) = conn.session.urls();
         let salt = u64::from(id) ^ now.as_micros().rotate_left(20);
-        let ctx = open.ctx.clone().unwrap_or_else(|| format!("{:016x}", self.entropy(salt)));
+        let secret = self.entropy(salt);
         let is_new = open.ctx.is_none();
         if self.hls_players.len() >= self.settings.max_connections {
             self.answer_text(id, 503, "too many players");
             return;
         }
         let param = open.name.param.clone();
-        let (player_ctx, player_name) = (ctx.clone(), name.clone());
-        let player = self.hls_players.insert_with(|_| HlsPlayer {
-            ctx: player_ctx,
+        let player_name = name.clone();
+        let mut ctx = String::new();
+        let player = self.hls_players.insert_with(|id| HlsPlayer {
+            ctx: {
+                ctx = open.ctx.clone().unwrap_or_else(|| format!("{secret:016x}{id:08x}"));
+                ctx.clone()
+            },
             name: player_name,
             param: param.clone(),
             address,
@@ -310,14 +314,20 @@ impl Engine {
 
     /// The player whose session a request names has asked for something, and been sent so much.
     fn touch(&mut self, now: Time, request: &Request, sent: u64) {
-        let Some(ctx) = request.query_value(CTX) else { return };
-        let Some(player) = self.hls_players.iter().find(|(_, p)| p.ctx == ctx).map(|(id, _)| id) else {
-            return;
-        };
+        let Some(player) = request.query_value(CTX).and_then(|ctx| self.player_of(&ctx)) else { return };
         if let Some(player) = self.hls_players.find_mut(player) {
             player.last = now;
             player.sent = player.sent.saturating_add(sent);
         }
+    }
+
+    /// The player of a session. Its id stands at the end, where the session is of this run.
+    fn player_of(&self, ctx: &str) -> Option<u32> {
+        let named = ctx.get(16..).and_then(|id| u32::from_str_radix(id, 16).ok());
+        let is_named = |id: &u32| self.hls_players.find(*id).is_some_and(|player| player.ctx == ctx);
+        named
+            .filter(is_named)
+            .or_else(|| self.hls_players.iter().find(|(_, player)| player.ctx == ctx).map(|(id, _)| id))
     }
 
     fn stopped(&mut self, client: u32, name: Name, param: String, address: std::net::SocketAddr) {

@@ -82,6 +82,16 @@ impl Container {
         })
     }
 
+    fn mux(self, websocket: bool) -> Box<dyn Mux> {
+        match self {
+            Self::Flv => Box::new(FlvMux { websocket }),
+            Self::Ts => Box::new(TsMux::new()),
+            Self::Aac => Box::new(AdtsMux { header: None }),
+            Self::Mp3 => Box::new(Mp3Mux),
+            Self::Mp4 => Box::new(Mp4Mux::new(websocket)),
+        }
+    }
+
     /// Whether it goes over WebSocket too.
     pub(super) fn has_websocket(self) -> bool {
         matches!(self, Self::Flv | Self::Mp4)
@@ -120,6 +130,11 @@ fn in_mp4(codec: Codec) -> bool {
 /// What goes before so many bytes of a WebSocket message.
 fn message(len: usize) -> SmallVec<[u8; 10]> {
     websocket::head(Opcode::Binary, len)
+}
+
+/// What makes the images of the format that players ask for by that suffix.
+pub(in crate::engine) fn mux(suffix: &str, websocket: bool) -> Option<Box<dyn Mux>> {
+    Container::of(suffix).map(|container| container.mux(websocket))
 }
 
 /// The stream and the container that `path` means by one of a vhost's mounts.
@@ -176,13 +191,7 @@ impl Live {
     }
 
     pub(in crate::engine) fn mux(self) -> Box<dyn Mux> {
-        match self.container {
-            Container::Flv => Box::new(FlvMux { websocket: self.websocket }),
-            Container::Ts => Box::new(TsMux::new()),
-            Container::Aac => Box::new(AdtsMux { header: None }),
-            Container::Mp3 => Box::new(Mp3Mux),
-            Container::Mp4 => Box::new(Mp4Mux::new(self.websocket)),
-        }
+        self.container.mux(self.websocket)
     }
 
     /// Whether the stream has a track that this container can carry; else why not. Nothing is known of a

@@ -15,6 +15,7 @@ mod page;
 #[cfg(feature = "dvr")]
 pub(in crate::engine) mod timeshift;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -39,8 +40,8 @@ use mounts::Answer;
 pub(super) struct Web {
     pub(super) session: Session,
     role: Role,
-    /// What is being answered, or was last.
-    request: Option<Box<Request>>,
+    /// What is being answered, or was last: shared with whoever answers it.
+    request: Option<Arc<Request>>,
     source: Source,
 }
 
@@ -127,10 +128,19 @@ impl Engine {
     pub(super) fn on_request(&mut self, now: Time, id: u32, request: Box<Request>) {
         let Some(web) = self.conns.find_mut(id).and_then(|conn| conn.session.web()) else { return };
         let role = web.role;
-        let kept = web.request.insert(request);
-        let request = &*kept.clone();
+        let request = Arc::<Request>::from(request);
+        web.request = Some(request.clone());
+        self.route(now, id, role, &request);
+        drop(request);
         // The body is whoever's that answers; an idle connection needs none.
-        kept.body = Bytes::new();
+        let kept = self.web(id).and_then(|web| web.request.as_mut());
+        if let Some(kept) = kept.and_then(Arc::get_mut) {
+            kept.body = Bytes::new();
+        }
+    }
+
+    /// Has the request answered by who knows its path.
+    fn route(&mut self, now: Time, id: u32, role: Role, request: &Request) {
         if let Some(preflight) = cors::preflight(request) {
             self.respond(now, id, preflight);
             return;
