@@ -356,6 +356,9 @@ impl Playing {
     ) -> bool {
         if !self.started {
             if !self.format.may_start(now, stream) {
+                if stream.publisher().is_none() {
+                    self.player.keep_place();
+                }
                 return false;
             }
             self.started = true;
