@@ -376,9 +376,10 @@ impl Playing {
             match self.player.step(ring, queue_us) {
                 Step::Wait => return false,
                 Step::Headers(headers, at) => {
+                    let headers = self.format.headers(ring, headers);
                     let headers = match &mut lane {
-                        Some(lane) => lane.join(self.player.cursor(), headers, at),
-                        None => self.format.mux().preamble(headers, at),
+                        Some(lane) => lane.join(self.player.cursor(), &headers, at),
+                        None => self.format.mux().preamble(&headers, at),
                     };
                     *out_bytes += headers.len();
                     if !headers.is_empty() {
