@@ -9,8 +9,11 @@
 pub(crate) mod clients;
 pub(crate) mod flv;
 pub(crate) mod host;
+pub(crate) mod http;
+pub(crate) mod http_player;
 pub(crate) mod logs;
 pub(crate) mod nginx;
+pub(crate) mod packets;
 pub(crate) mod process;
 pub(crate) mod rtmp_client;
 pub(crate) mod server;
