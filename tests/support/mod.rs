@@ -7,7 +7,9 @@
 #![allow(dead_code)] // each test file takes what it needs
 
 pub(crate) mod clients;
+pub(crate) mod encoder;
 pub(crate) mod flv;
+pub(crate) mod hls;
 pub(crate) mod host;
 pub(crate) mod http;
 pub(crate) mod http_player;
