@@ -97,7 +97,12 @@ fn expect(kind: Kind, suffix: &str, came: &[Packet], sent: &[Packet]) {
         assert!(came.len() + lost >= sent.len(), "{} of {} came; video: {video}", came.len(), sent.len());
         // What has no times, or other ones, is held to its bytes alone.
         if !is_sound && !matches!(kind, GStreamer | Vlc) {
-            packets::assert_times(&came, &sent, if suffix == "ts" { TS_OFFSET_US } else { 0 });
+            packets::assert_times(
+                &came,
+                &sent,
+                if suffix == "ts" { TS_OFFSET_US } else { 0 },
+                packets::TICK_US,
+            );
         }
     }
 }

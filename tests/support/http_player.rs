@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use super::http::{Connection, websocket};
 use super::packets::{self, Audio, Packet, Tracks, Video};
@@ -17,6 +18,8 @@ pub(crate) enum Kind {
     NewFfmpeg,
     /// GStreamer's demuxers, which write elementary streams.
     GStreamer,
+    /// GStreamer's newer client of HLS.
+    GStreamer2,
     /// VLC, which writes a transport stream with times of its own.
     Vlc,
     /// A socket of ours: the body as it came.
@@ -60,7 +63,24 @@ impl Player {
                 let (process, feed) = packets::pumped(&mut command);
                 Work::Listing(process, feed)
             }
-            Kind::GStreamer => Work::Files(Process::start(&mut gstreamer(&url, &suffix, tracks, &dir))),
+            Kind::GStreamer | Kind::GStreamer2 => {
+                let source = match (kind, suffix.as_str()) {
+                    (Kind::GStreamer2, _) => vec!["urisourcebin", "parse-streams=true", "name=d"],
+                    (_, "flv") => vec!["flvdemux", "name=d"],
+                    (_, "ts") => vec!["tsdemux", "name=d"],
+                    (_, "mp4") => vec!["qtdemux", "name=d"],
+                    (_, "m3u8") => vec!["hlsdemux", "!", "parsebin", "name=d"],
+                    _ => vec!["queue", "name=d"],
+                };
+                let mut command = Command::new("gst-launch-1.0");
+                command.arg("-q");
+                if kind == Kind::GStreamer2 {
+                    command.args(&source).arg(format!("uri={url}"));
+                } else {
+                    command.args(["souphttpsrc", &format!("location={url}"), "!"]).args(&source);
+                }
+                Work::Files(Process::start(elementary(&mut command, tracks, &dir)))
+            }
             Kind::Vlc => Work::Files(Process::start(&mut vlc(&url, &dir))),
             Kind::Raw => {
                 let path = path.to_owned();
@@ -106,13 +126,39 @@ impl Player {
         }
     }
 
-    /// Ends it now, and gives what it got.
+    /// Ends it now, and gives what it got and what it said. One that tells nothing is first given time to
+    /// write so many bytes.
     #[track_caller]
-    pub(crate) fn stop(self) -> Vec<Packet> {
-        if let Work::Listing(process, _) | Work::Files(process) = &self.work {
-            process.terminate();
+    pub(crate) fn stop(self, bytes: u64) -> (Vec<Packet>, Vec<String>) {
+        match &self.work {
+            Work::Listing(process, feed) => {
+                // It would wait for more.
+                let all = feed.wait(Duration::ZERO, |all, _| Some(all.to_vec()));
+                return (all.unwrap_or_default(), process.said());
+            }
+            Work::Files(process) => {
+                let size = |name: &str| std::fs::metadata(self.dir.join(name)).map_or(0, |file| file.len());
+                let end = Instant::now() + PATIENCE;
+                let has = |name: &str, wanted: bool| !wanted || size(name) >= bytes / 8;
+                let tracks = self.tracks;
+                while size("video") + size("audio") + size("vlc.ts") < bytes
+                    || self.kind != Kind::Vlc
+                        && !(has("video", tracks.0 != Video::None) && has("audio", tracks.1 != Audio::None))
+                {
+                    assert!(
+                        Instant::now() < end,
+                        "{:?} wrote too little; it said {:?}",
+                        self.kind,
+                        process.said()
+                    );
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                // Both close their files then.
+                process.signal(libc::SIGINT);
+            }
+            Work::Body(_) => {}
         }
-        self.finish().0
+        self.finish()
     }
 
     /// Waits for its end, which its server's brings about, and gives what it got and what it said.
@@ -202,16 +248,8 @@ fn audio_format(tracks: Tracks) -> Option<&'static str> {
     }
 }
 
-fn gstreamer(url: &str, suffix: &str, tracks: Tracks, dir: &TempDir) -> Command {
-    let mut command = Command::new("gst-launch-1.0");
-    command.args(["-q", "souphttpsrc", &format!("location={url}"), "!"]);
-    match suffix {
-        "flv" => command.args(["flvdemux", "name=d"]),
-        "ts" => command.args(["tsdemux", "name=d"]),
-        "mp4" => command.args(["qtdemux", "name=d"]),
-        "m3u8" => command.args(["hlsdemux", "!", "tsdemux", "name=d"]),
-        _ => command.args(["queue", "name=d"]),
-    };
+/// Has each of the tracks of `d` written to a file.
+fn elementary<'a>(command: &'a mut Command, tracks: Tracks, dir: &TempDir) -> &'a mut Command {
     let parsers = match tracks.0 {
         Video::None => None,
         Video::H264 => Some(("h264parse", "video/x-h264,stream-format=byte-stream,alignment=au")),

@@ -151,14 +151,15 @@ pub(crate) fn assert_part(came: &[Packet], sent: &[Packet]) -> usize {
     start
 }
 
-/// Asserts that the times of what came are those of what was sent, `from` its `start`th on: all of them
-/// later by `offset`, to the tick.
+/// A tick of 1/44100 s, the longest that there is.
+pub(crate) const TICK_US: i64 = 23;
+
+/// Asserts that the times of what came are those of what was sent, all of them later by `offset`, but for so
+/// much of rounding, in µs.
 #[track_caller]
-pub(crate) fn assert_times(came: &[Packet], sent: &[Packet], offset: i64) {
-    // A tick of 1/44100 s is the longest.
-    const TICK_US: i64 = 23;
+pub(crate) fn assert_times(came: &[Packet], sent: &[Packet], offset: i64, rounding: i64) {
     for (n, (a, b)) in came.iter().zip(sent).enumerate() {
-        let off = |a: i64, b: i64| (a - b - offset).abs() > TICK_US;
+        let off = |a: i64, b: i64| (a - b - offset).abs() > rounding;
         let differs = off(a.dts, b.dts) || off(a.pts, b.pts);
         assert!(!differs, "packet {n} is at another time: {a:?}, and {b:?} was sent");
     }
