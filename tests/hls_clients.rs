@@ -2,9 +2,7 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use camrill::engine::{Action, Event};
@@ -17,7 +15,7 @@ use support::http::{self, Connection};
 use support::http_player::{Kind, Player};
 use support::packets::{self, Audio, Tracks, Video};
 use support::server::Server;
-use support::{PATIENCE, TempDir, repository};
+use support::{TempDir, repository};
 
 use Kind::{Ffmpeg, GStreamer, GStreamer2, NewFfmpeg, Vlc};
 
