@@ -70,7 +70,7 @@ fn files(folder: &Path) -> Vec<String> {
 
 /// Whether a transport stream is whole.
 fn is_whole(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.len() % 188 == 0 && bytes.chunks(188).all(|packet| packet[0] == 0x47)
+    !bytes.is_empty() && bytes.len().is_multiple_of(188) && bytes.chunks(188).all(|packet| packet[0] == 0x47)
 }
 
 #[test]

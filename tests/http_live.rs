@@ -394,6 +394,33 @@ fn a_fast_cache_gives_sound_of_what_has_passed() {
     assert!((1900..2100).contains(&age), "the first sound is {age} ms old");
 }
 
+/// Players in browsers take a message for a tag.
+#[test]
+fn websocket_messages_are_whole_tags() {
+    let dir = TempDir::new();
+    let server = Server::start_http(REMUX);
+    let address = server.http();
+    let watcher = std::thread::spawn(move || {
+        let (mut messages, mut tags) = (0, Vec::new());
+        let mut parser = flv::Parser::default();
+        http::websocket(address, "/live/test.flv", |message| {
+            let came = parser.feed(message);
+            let whole: usize = came.iter().map(|tag| 11 + tag.body.len() + 4).sum();
+            assert_eq!(message.len(), if messages == 0 { 13 + whole } else { whole });
+            messages += 1;
+            tags.extend(came);
+        });
+        tags
+    });
+    server.wait_play("test", 1);
+    let file = clients::cut(&dir, 0, 4);
+    clients::publish(clients::ffmpeg(), &file, &server.url("test")).finish();
+    server.wait_unpublish("test", 1);
+    drop(server);
+    let tags = watcher.join().expect("whole tags");
+    flv::assert_same(&flv::frames(&tags), &flv::frames(&flv::read(&file)));
+}
+
 #[test]
 fn what_a_container_cannot_carry_is_refused_with_a_reason() {
     let dir = TempDir::new();
