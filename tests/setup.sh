@@ -61,6 +61,13 @@ if [ "${1:-test}" = test ]; then
     need gstreamer1.0-plugins-good has_file gstreamer-1.0/libgstflv.so
     need gstreamer1.0-plugins-bad has_file gstreamer-1.0/libgstrtmp2.so
     need chromium has chromium
+    need gstreamer1.0-plugins-good has_file gstreamer-1.0/libgstadaptivedemux2.so
+    need gstreamer1.0-plugins-good has_file gstreamer-1.0/libgstsoup.so
+    need gstreamer1.0-plugins-bad has_file gstreamer-1.0/libgsthls.so
+    need gstreamer1.0-plugins-bad has_file gstreamer-1.0/libgstmpegtsdemux.so
+    need gstreamer1.0-plugins-bad has_file gstreamer-1.0/libgstvideoparsersbad.so
+    need vlc-bin has cvlc
+    need vlc-plugin-base has_file vlc/plugins/access/libhttp_plugin.so
     need python3-pip has_pip
 fi
 

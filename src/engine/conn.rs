@@ -373,6 +373,9 @@ impl Playing {
     ) -> bool {
         if !self.started {
             if !self.format.may_start(now, stream) {
+                if stream.publisher().is_none() {
+                    self.player.keep_place();
+                }
                 return false;
             }
             self.started = true;
@@ -390,9 +393,10 @@ impl Playing {
             match self.player.step(ring, queue_us) {
                 Step::Wait => return false,
                 Step::Headers(headers, at) => {
+                    let headers = self.format.headers(ring, headers);
                     let headers = match &mut lane {
-                        Some(lane) => lane.join(self.player.cursor(), headers, at),
-                        None => self.format.mux().preamble(headers, at),
+                        Some(lane) => lane.join(self.player.cursor(), &headers, at),
+                        None => self.format.mux().preamble(&headers, at),
                     };
                     *out_bytes += headers.len();
                     if !headers.is_empty() {

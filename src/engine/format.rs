@@ -1,10 +1,12 @@
 //! The formats that players get frames in: what names each one's lane, and what makes its images.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::Engine;
 use crate::hub::{LaneKey, Player, Stream};
-use crate::media::{Frame, Headers, Mux};
+use crate::media::{Frame, Headers, Mux, Ring};
 use crate::rtmp::relay;
 use crate::time::Time;
 
@@ -49,6 +51,16 @@ impl Format {
             Self::Rtmp { .. } => true,
             #[cfg(feature = "http")]
             Self::Http(live) => live.may_start(now, stream),
+        }
+    }
+
+    /// What a player who starts is told of the tracks: the stream's headers, and more where it takes more.
+    #[cfg_attr(not(feature = "http"), allow(unused_variables))]
+    pub(super) fn headers<'a>(self, ring: &Ring, headers: &'a Headers) -> Cow<'a, Headers> {
+        match self {
+            Self::Rtmp { .. } => Cow::Borrowed(headers),
+            #[cfg(feature = "http")]
+            Self::Http(live) => live.headers(ring, headers),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Where one player stands in a stream.
 
-use crate::media::{Frame, Headers, Kind, Ring};
+use crate::media::{Frame, Headers, Kind, Ring, Role};
 
 /// What a player gets next.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub struct Player {
 enum Place {
     /// Has asked, has got nothing.
     Joining,
+    /// Was there before the publish: gets all of it, once it may start.
+    Early,
     /// Waits for a keyframe from this sequence number on.
     ForKey(u64),
     /// Follows.
@@ -54,7 +56,7 @@ impl Player {
             return Step::Wait;
         }
         match self.place {
-            Place::Joining => return self.start(ring, self.cursor),
+            Place::Joining | Place::Early => return self.start(ring, self.cursor),
             Place::ForKey(from) => return self.start(ring, from),
             Place::Following => {}
         }
@@ -92,7 +94,8 @@ impl Player {
 
     /// The oldest frame that this player still needs.
     pub fn cursor(&self) -> u64 {
-        if self.paused || self.place != Place::Following { u64::MAX } else { self.cursor }
+        let holds = matches!(self.place, Place::Following | Place::Early) && !self.paused;
+        if holds { self.cursor } else { u64::MAX }
     }
 
     /// How often it has fallen behind and jumped to a keyframe.
@@ -110,6 +113,14 @@ impl Player {
     pub fn start_at(&mut self, seq: u64) {
         if self.place == Place::Joining {
             self.cursor = seq;
+        }
+    }
+
+    /// Keeps the place at which it joined, where nothing is published yet: it can't start before more is known
+    /// of the stream, and nothing of that is to be lost.
+    pub fn keep_place(&mut self) {
+        if self.place == Place::Joining {
+            self.place = Place::Early;
         }
     }
 
@@ -139,7 +150,10 @@ impl Player {
     }
 
     fn start<'a>(&mut self, ring: &'a Ring, from: u64) -> Step<'a> {
+        let is_early = self.place == Place::Early;
+        self.place = if is_early { Place::Joining } else { self.place };
         let (cursor, headers) = match ring.join(from) {
+            _ if is_early && from >= ring.base() => (self.first_wanted(ring), ring.headers()),
             Some(start) if self.wants_video => (start.seq, &start.headers),
             None if ring.has_video() && self.wants_video => {
                 self.place = Place::ForKey(from);
@@ -153,6 +167,13 @@ impl Player {
         self.cursor = cursor;
         self.place = Place::Following;
         self.headers(ring, headers)
+    }
+
+    /// The first frame from its place on that is more than a header.
+    fn first_wanted(&self, ring: &Ring) -> u64 {
+        let is_media = |frame: &Frame| matches!(frame.role, Role::Key | Role::Delta) && self.wants(frame);
+        let found = (self.cursor..ring.head()).find(|seq| ring.frame(*seq).is_some_and(is_media));
+        found.unwrap_or(ring.head())
     }
 
     /// Jumps to the newest keyframe, or waits for the next. `None` where it goes on in place: there is

@@ -518,4 +518,29 @@ mod tests {
         assert_eq!(given, Vec::from_iter(0..10));
         assert_eq!(player.skips(), 0);
     }
+
+    #[test]
+    fn a_player_who_was_there_first_gets_all_of_a_publish_that_it_could_not_start_with() {
+        let (mut hub, id, mut late) = live(&vhost(|_| {}));
+        let stream = hub.stream_mut(id).unwrap();
+        let mut early = late.clone();
+        early.keep_place();
+        stream.write(Time::ZERO, video(Role::Header, 0, b"h"));
+        for i in 0..6 {
+            let role = if i % 3 == 0 { Role::Key } else { Role::Delta };
+            stream.write(Time::ZERO, video(role, i * 40, b"v"));
+        }
+        // Offered to all: one whose place nobody keeps holds nothing.
+        assert_eq!((early.cursor(), late.cursor()), (0, u64::MAX));
+        stream.flushed(Time::ZERO, early.cursor().min(late.cursor()));
+        let first = |player: &mut Player| {
+            let Step::Headers(headers, _) = player.step(stream.ring(), i64::MAX) else {
+                panic!("no headers")
+            };
+            assert!(headers.video.is_some());
+            player.cursor()
+        };
+        // The header goes before, and is not given twice.
+        assert_eq!((first(&mut early), first(&mut late)), (1, 4));
+    }
 }

@@ -198,7 +198,9 @@ impl Muxer {
 
     fn header(&mut self, frame: &Frame) -> Result<(), Refused> {
         match (frame.kind, frame.codec) {
-            (Kind::Data, _) | (Kind::Audio, Codec::Mp3) => {}
+            (Kind::Data, _) => {}
+            // It has no header, and says itself what it is.
+            (Kind::Audio, Codec::Mp3) => self.audio = Some(AudioFrame::parse(frame, self.audio)?.1),
             (Kind::Video, codec @ (Codec::H264 | Codec::H265)) => {
                 let config = VideoConfig::parse(codec, &frame.payload)?;
                 self.video = Some(Video { codec, config: Some(config) });

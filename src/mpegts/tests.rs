@@ -276,6 +276,17 @@ fn tables_name_the_tracks_and_count_their_changes() {
 }
 
 #[test]
+fn a_frame_of_mp3_stands_for_the_header_that_there_is_none_of() {
+    let mut muxer = Muxer::new(Options::default());
+    muxer.headers(&Headers { metadata: None, video: Some(avc_header()), audio: Some(mp3(0, 417)) }).unwrap();
+    let mut out = BytesMut::new();
+    muxer.tables(&mut out);
+    assert_eq!(Read::of(&out).maps, [(0, Some(VIDEO), vec![(0x1b, VIDEO), (0x03, AUDIO)])]);
+    let noise = frame(Kind::Audio, Codec::Mp3, Role::Key, 0, vec![0; 40]);
+    assert!(muxer.headers(&Headers { audio: Some(noise), ..Headers::default() }).is_err());
+}
+
+#[test]
 fn a_version_wraps_at_32() {
     let mut muxer = Muxer::new(Options::default());
     let mut out = BytesMut::new();

@@ -200,8 +200,19 @@ pub(crate) fn publish_live(file: &Path, url: &str) -> Process {
 
 /// Publishes what is written to the pipe, and stays when there is nothing.
 pub(crate) fn publish_pipe(url: &str) -> (Process, ChildStdin) {
+    publish_pipe_with(ffmpeg(), url)
+}
+
+/// The same with an ffmpeg of choice.
+pub(crate) fn publish_pipe_with(ffmpeg: Command, url: &str) -> (Process, ChildStdin) {
     let options = ["-analyzeduration", "500k", "-f", "flv"];
-    Process::fed(&mut publishing(ffmpeg(), &options, Path::new("pipe:0"), url))
+    Process::fed(&mut publishing(ffmpeg, &options, Path::new("pipe:0"), url))
+}
+
+/// The same in real time: where there is one track, the other is waited for.
+pub(crate) fn publish_pipe_live(ffmpeg: Command, url: &str) -> (Process, ChildStdin) {
+    let options = ["-re", "-analyzeduration", "500k", "-f", "flv"];
+    Process::fed(&mut publishing(ffmpeg, &options, Path::new("pipe:0"), url))
 }
 
 fn publishing(mut ffmpeg: Command, options: &[&str], file: &Path, url: &str) -> Command {

@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{JoinHandle, ThreadId};
 use std::time::Instant;
 
-use camrill::engine::{Engine, Event, Remote, Stats};
+use camrill::engine::{Engine, Event, Remote, Role, Stats};
 
 use super::PATIENCE;
 use super::rtmp_client::Client;
@@ -25,6 +25,7 @@ pub(crate) struct Host {
     events: Receiver<Event>,
     remote: Remote,
     address: SocketAddr,
+    http: Option<SocketAddr>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -41,16 +42,22 @@ impl Host {
         before(&mut engine);
         engine.apply().expect("a configuration that can be applied");
         let address = engine.addresses().first().copied().unwrap_or(([127, 0, 0, 1], 0).into());
+        let http = engine.addresses_of(|role| matches!(role, Role::Http { .. })).first().copied();
         let remote = engine.remote();
         let (orders, taken) = mpsc::channel();
         let (tell, events) = mpsc::channel();
         let thread = std::thread::spawn(move || turn_until_dropped(engine, &taken, &tell));
-        Self { orders: Some(orders), events, remote, address, thread: Some(thread) }
+        Self { orders: Some(orders), events, remote, address, http, thread: Some(thread) }
     }
 
     /// Where RTMP is served.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where HTTP is served.
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.http.expect("an engine that serves HTTP")
     }
 
     /// The engine's thread.

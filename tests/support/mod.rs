@@ -7,10 +7,15 @@
 #![allow(dead_code)] // each test file takes what it needs
 
 pub(crate) mod clients;
+pub(crate) mod encoder;
 pub(crate) mod flv;
+pub(crate) mod hls;
 pub(crate) mod host;
+pub(crate) mod http;
+pub(crate) mod http_player;
 pub(crate) mod logs;
 pub(crate) mod nginx;
+pub(crate) mod packets;
 pub(crate) mod process;
 pub(crate) mod rtmp_client;
 pub(crate) mod server;

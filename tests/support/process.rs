@@ -107,6 +107,17 @@ impl Process {
         found.unwrap_or_else(|| panic!("{}: no line {n} with {pattern:?} in its log", self.name))
     }
 
+    /// What it has said by now.
+    pub(crate) fn said(&self) -> Vec<String> {
+        self.log.wait(Duration::ZERO, |lines, _| Some(lines.to_vec())).unwrap_or_default()
+    }
+
+    /// Ends it at once, as a power cut would.
+    pub(crate) fn kill(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// Waits for the program to end by itself. Its log ends with it, which is what is waited on.
     pub(crate) fn wait_end(&mut self, timeout: Duration) -> Option<ExitStatus> {
         self.log.wait(timeout, |_, open| (!open).then_some(()))?;

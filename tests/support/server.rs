@@ -10,28 +10,67 @@ use super::{TempDir, repository};
 /// A running `camrill-server` on a port of its own. Dropping it stops it, and fails the test if it does
 /// not stop in time and cleanly.
 pub(crate) struct Server {
-    process: Process,
+    process: Option<Process>,
     port: u16,
+    http: Option<u16>,
     _dir: TempDir,
 }
 
 impl Server {
     /// Starts the server; `vhost` goes into its default vhost, line by line as a user writes it.
     pub(crate) fn start(vhost: &str) -> Self {
+        Self::configured("", vhost)
+    }
+
+    /// Starts a server that serves HTTP too.
+    pub(crate) fn start_http(vhost: &str) -> Self {
+        Self::configured("http_server { enabled on; listen 127.0.0.1:0; dir ./nowhere; }", vhost)
+    }
+
+    /// Starts the server with more settings at the top.
+    pub(crate) fn configured(top: &str, vhost: &str) -> Self {
         let dir = TempDir::new();
         let config = dir.join("camrill.conf");
-        let text =
-            format!("listen 127.0.0.1:0;\nmax_connections 100;\nvhost __defaultVhost__ {{\n{vhost}\n}}\n");
+        let text = format!(
+            "listen 127.0.0.1:0;\nmax_connections 1000;\n{top}\nvhost __defaultVhost__ {{\n{vhost}\n}}\n"
+        );
         std::fs::write(&config, text).expect("the configuration");
         let process =
             Process::start(Command::new(program()).arg("-c").arg(&config).current_dir(repository("")));
-        let ready = "rtmp listening on 127.0.0.1:";
-        let line = process.wait_log(1, ready);
-        let port = line.split(ready).nth(1).and_then(|rest| {
-            rest.split(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse().ok())
-        });
-        let port = port.unwrap_or_else(|| panic!("no port in {line:?}"));
-        Self { process, port, _dir: dir }
+        let port_of = |role: &str| {
+            let ready = format!("] {role} listening on 127.0.0.1:");
+            let line = process.wait_log(1, &ready);
+            let port = line.split(&ready).nth(1).and_then(|rest| {
+                rest.split(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse().ok())
+            });
+            port.unwrap_or_else(|| panic!("no port in {line:?}"))
+        };
+        let (port, http) = (port_of("rtmp"), top.contains("http_server").then(|| port_of("http")));
+        Self { process: Some(process), port, http, _dir: dir }
+    }
+
+    fn process(&self) -> &Process {
+        self.process.as_ref().expect("a server that runs")
+    }
+
+    /// Where HTTP is served.
+    pub(crate) fn http(&self) -> std::net::SocketAddr {
+        ([127, 0, 0, 1], self.http.expect("a server that serves HTTP")).into()
+    }
+
+    /// Ends it at once, as a power cut would.
+    pub(crate) fn kill(mut self) {
+        self.process.take().expect("a server that runs").kill();
+    }
+
+    /// Waits for a line of its log.
+    pub(crate) fn wait_log(&self, n: usize, pattern: &str) -> String {
+        self.process().wait_log(n, pattern)
+    }
+
+    /// What it has said by now.
+    pub(crate) fn said(&self) -> Vec<String> {
+        self.process().said()
     }
 
     pub(crate) fn url(&self, stream: &str) -> String {
@@ -44,17 +83,17 @@ impl Server {
 
     /// Waits until `n` players of `live/<stream>` have been accepted, counted from the start.
     pub(crate) fn wait_play(&self, stream: &str, n: usize) {
-        self.process.wait_log(n, &format!("] plays __defaultVhost__/live/{stream}"));
+        self.process().wait_log(n, &format!("] plays __defaultVhost__/live/{stream}"));
     }
 
     /// Waits for the `n`th publisher of `live/<stream>`.
     pub(crate) fn wait_publish(&self, stream: &str, n: usize) {
-        self.process.wait_log(n, &format!("] publishes __defaultVhost__/live/{stream}"));
+        self.process().wait_log(n, &format!("] publishes __defaultVhost__/live/{stream}"));
     }
 
     /// Waits until the `n`th publisher of `live/<stream>` has gone.
     pub(crate) fn wait_unpublish(&self, stream: &str, n: usize) {
-        self.process.wait_log(n, &format!("] stopped publishing __defaultVhost__/live/{stream}"));
+        self.process().wait_log(n, &format!("] stopped publishing __defaultVhost__/live/{stream}"));
     }
 }
 
@@ -63,9 +102,10 @@ impl Drop for Server {
         if std::thread::panicking() {
             return;
         }
-        assert!(self.process.is_running(), "the server has ended before it was asked to");
-        self.process.terminate();
-        let status = self.process.wait_end(Duration::from_secs(3));
+        let Some(mut process) = self.process.take() else { return };
+        assert!(process.is_running(), "the server has ended before it was asked to");
+        process.terminate();
+        let status = process.wait_end(Duration::from_secs(3));
         let status = status.expect("the server stops within three seconds of SIGTERM");
         assert!(status.success(), "the server stops cleanly: {status}");
     }

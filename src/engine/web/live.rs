@@ -1,6 +1,8 @@
 //! Live streams as the body of an HTTP response or as WebSocket messages: which path is which stream, and
 //! how its frames look in each format.
 
+use std::borrow::Cow;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use smallvec::SmallVec;
 
@@ -11,7 +13,7 @@ use crate::flv::{self, file};
 use crate::fmp4;
 use crate::http::websocket::{self, Opcode};
 use crate::hub::{LaneKey, Player, Stream};
-use crate::media::{Codec, Frame, Headers, Kind, Mux, Role};
+use crate::media::{Codec, Frame, Headers, Kind, Mux, Ring, Role};
 use crate::mpegts;
 use crate::rtmp::url::StreamName;
 use crate::time::Time;
@@ -221,6 +223,20 @@ impl Live {
         };
         both || (one && now.since(stream.publish_began()).as_micros() >= OTHER_TRACK_US)
             || (one && !self.container.has_video())
+    }
+
+    /// The headers, with a frame of a codec that has none beside them: MP4 and MPEG-TS begin with all tracks,
+    /// and a frame of MP3 says itself what it is.
+    pub(in crate::engine) fn headers<'a>(self, ring: &Ring, headers: &'a Headers) -> Cow<'a, Headers> {
+        if !matches!(self.container, Container::Mp4 | Container::Ts) || headers.audio.is_some() {
+            return Cow::Borrowed(headers);
+        }
+        let frames = (ring.base()..ring.head()).rev().filter_map(|seq| ring.frame(seq));
+        let mut sounds = frames.filter(|frame| frame.kind == Kind::Audio && frame.role == Role::Key);
+        match sounds.next().filter(|frame| !frame.codec.has_header()) {
+            Some(frame) => Cow::Owned(Headers { audio: Some(frame.clone()), ..headers.clone() }),
+            None => Cow::Borrowed(headers),
+        }
     }
 
     /// What is sent before everything else; and the player no longer wants what it isn't to get.
