@@ -1,6 +1,8 @@
 //! RTMP: handshake, chunks, messages, URLs, and the server's session. No socket, no clock.
 
+mod acks;
 pub mod chunk;
+mod frames;
 pub mod handshake;
 pub mod message;
 pub mod relay;
