@@ -11,6 +11,9 @@ use crate::rtmp::{COMMAND_CSID, CONTROL_CSID, relay};
 const WINDOW: u32 = 2_500_000;
 /// The chunk stream of `publish` and `play`, as librtmp's and ffmpeg's.
 const STREAM_CSID: u32 = 8;
+/// From the chunk streams of [`relay`]'s images to those of frames that the session writes: their headers
+/// count on the ones before them, and images may come between.
+const BESIDE_IMAGES: u32 = 5;
 /// `start_ms` of one who wants the live stream only.
 const LIVE_ONLY_MS: i32 = -1000;
 /// CapsExMask: reconnects, several tracks, modifiers (Enhanced RTMP v2).
@@ -22,8 +25,7 @@ const FOURCCS: [&str; 5] = ["av01", "vp09", "hvc1", "avc1", "Opus"];
 
 impl Session {
     /// Writes a frame of what is published behind what is to be sent; nothing before [`Event::Started`].
-    /// Not to be mixed with [`crate::rtmp::relay`]'s images on one connection: the headers of these chunks
-    /// count on the ones before them. Metadata goes out as `@setDataFrame`, for the server to keep.
+    /// Metadata goes out as `@setDataFrame`, for the server to keep: one who sends images sends it so too.
     pub fn frame(&mut self, frame: &Frame) {
         if self.options.purpose != Purpose::Publish || !self.is_started() {
             return;
@@ -36,6 +38,7 @@ impl Session {
             body = prefixed.freeze();
         }
         let (csid, type_id) = relay::channel(frame.kind);
+        let csid = csid.saturating_add(BESIDE_IMAGES);
         self.writer.write(&mut self.out, csid, relay::timestamp(frame.dts), type_id, self.stream, &body);
     }
 
