@@ -157,6 +157,60 @@ PLAY = [
 HANDSHAKE = b"\3" + bytes(3072)
 
 
+def info(code, level="status", **more):
+    return {"level": level, "code": code, "description": "why", **more}
+
+
+def status(code, level="status", **more):
+    return 3, 0, 20, 1, command("onStatus", 0, None, info(code, level, **more))
+
+
+def answers(create, **more):
+    """What a server says up to createStream, which is the client's call of that number."""
+    return [
+        (2, 0, 5, 0, u32(5000)),
+        (2, 0, 6, 0, u32(5000) + b"\2"),
+        (3, 0, 20, 0, command("_result", 1, {"fmsVer": "x"}, info("NetConnection.Connect.Success", **more))),
+        (2, 0, 1, 0, u32(4096)),
+        (3, 0, 20, 0, command("onBWDone", 0, None)),
+        (3, 0, 20, 0, command("_result", create, None, 1)),
+    ]
+
+
+ANSWERS_PLAY = answers(2, fourCcList=["hvc1"], videoFourCcInfoMap={"*": 4}, capsEx=1) + [
+    (2, 0, 4, 0, b"\0\0" + u32(1)),
+    status("NetStream.Play.Reset"),
+    status("NetStream.Play.Start"),
+    (5, 0, 18, 1, command("|RtmpSampleAccess", True, True)),
+    (5, 0, 18, 1, METADATA),
+    (6, 0, 9, 1, BODIES["hevc-header"]),
+    (6, 0, 9, 1, BODIES["hevc-key"]),
+    (6, 40, 9, 1, BODIES["hevc-legacy"]),
+    (6, 40, 22, 1, AGGREGATE),
+    (2, 0, 4, 0, b"\0\6" + u32(9)),
+    status("NetConnection.Connect.ReconnectRequest", tcUrl="//b.c/d"),
+    status("NetStream.Play.UnpublishNotify"),
+    (5, 0, 18, 1, command("onPlayStatus", info("NetStream.Play.Complete"))),
+    (3, 0, 17, 0, b"\0" + command("close", 0, None)),
+]
+ANSWERS_PUBLISH = answers(4) + [
+    (3, 0, 20, 0, command("_error", 2, None, info("NetConnection.Call.Failed", "error"))),
+    (3, 0, 20, 0, command("_onbwcheck", 9, None, "x")),
+    status("NetStream.Publish.Start"),
+    status("NetStream.Publish.BadName", "error"),
+]
+MOVED = {"code": 302, "redirect": "rtmp://b.c:19/d?vhost=e"}
+
+
+def refusal(description="why", **more):
+    values = {**info("NetConnection.Connect.Rejected", "error", **more), "description": description}
+    return [(3, 0, 20, 0, command("_error", 1, None, values))]
+
+
+ADOBE = "[ authmod=adobe ] : ?reason=needauth&user=u&salt=ab==&challenge=cd==&opaque=ef=="
+LIMELIGHT = "[ authmod=llnw ] : ?reason=needauth&user=u&nonce=abcd"
+
+
 def as_messages(messages):
     return b"".join(
         bytes([type_id, csid, stream]) + struct.pack(">HH", ms, len(body)) + body
@@ -363,6 +417,15 @@ vhost a.b {
          b"vhost v { hls { enabled on; hls_fragment 10; } transcode t { enabled off; engine e { vcodec x; } } }")
 
     # How it is cut, what it is, the host's words, the clock.
+    for name, purpose, said in (
+        ("play", 0, ANSWERS_PLAY), ("play-live", 32 | 16, ANSWERS_PLAY), ("publish", 1, ANSWERS_PUBLISH),
+        ("publish-legacy", 1 | 8, ANSWERS_PUBLISH), ("refused", 0, refusal()), ("moved", 1, refusal(ex=MOVED)),
+        ("need-auth", 3, refusal("code=403 need auth; authmod=adobe")), ("adobe", 3, refusal(ADOBE)),
+        ("limelight", 3, refusal(LIMELIGHT)),
+    ):
+        seed("rtmp_client", name, bytes([0x80, 1, purpose, 0]) + chunks(said))
+        seed("rtmp_client", name + "-messages", bytes([0, 2, purpose, 1]) + as_messages(said))
+    seed("rtmp_client", "whole", b"\x80\0\4\0" + HANDSHAKE + chunks(ANSWERS_PLAY[:3]))
     seed("session", "publish", b"\0\1\0\0" + chunks(PUBLISH))
     seed("session", "publish-cut", b"\x80\1\0\0" + chunks(PUBLISH))
     seed("session", "play", b"\0\1\0\1" + chunks(PLAY))

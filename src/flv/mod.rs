@@ -7,6 +7,7 @@
 mod audio;
 mod enhanced;
 pub mod file;
+mod hevc;
 pub mod metadata;
 mod video;
 
@@ -19,6 +20,7 @@ use crate::media::{Codec, Frame, Kind, Role};
 use crate::wire::Malformed;
 
 pub use file::{Demuxer, Tag};
+pub use hevc::{Hevc, body_as};
 pub use metadata::{Metadata, metadata, script};
 
 /// What an empty body has for a codec: it says nothing of one. Only with [`Role::Mark`].

@@ -8,22 +8,22 @@ use crate::media::{Codec, Frame, Role};
 use crate::wire::{Malformed, Reader};
 
 /// IsExVideoHeader.
-const ENHANCED: u8 = 0x80;
+pub(super) const ENHANCED: u8 = 0x80;
 
 const FRAME_KEY: u8 = 1;
 const FRAME_INTER: u8 = 2;
 const FRAME_GENERATED_KEY: u8 = 4;
-const FRAME_COMMAND: u8 = 5;
+pub(super) const FRAME_COMMAND: u8 = 5;
 
 const CODEC_AVC: u8 = 7;
 /// Not in the specification: what encoders wrote before there was a FourCC for H.265.
-const CODEC_HEVC: u8 = 12;
+pub(super) const CODEC_HEVC: u8 = 12;
 
 /// Coded frames whose composition time is zero and left out.
-const CODED_FRAMES_X: u8 = 3;
+pub(super) const CODED_FRAMES_X: u8 = 3;
 const METADATA: u8 = 4;
 const MPEG2_TS_SEQUENCE_START: u8 = 5;
-const MULTITRACK: u8 = 6;
+pub(super) const MULTITRACK: u8 = 6;
 
 /// Takes a body apart.
 pub(super) fn parse(body: &[u8]) -> Result<Parts<'_>, Malformed> {

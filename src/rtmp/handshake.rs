@@ -320,6 +320,8 @@ pub struct ClientHandshake {
     filler: Filler,
     state: ClientState,
     wants_digest: bool,
+    /// Takes an S1 or S2 without a valid digest for a plain one.
+    lenient: bool,
     /// The digest in C1, while the server's signature over it is awaited.
     digest: Option<Digest>,
 }
@@ -328,7 +330,14 @@ impl ClientHandshake {
     /// A handshake that has sent nothing yet; with a digest in C1 or without. The random bytes of C1 and
     /// C2 come from `entropy`.
     pub fn new(entropy: u64, digest: bool) -> Self {
-        Self { filler: Filler(entropy), state: ClientState::S0, wants_digest: digest, digest: None }
+        let state = ClientState::S0;
+        Self { filler: Filler(entropy), state, wants_digest: digest, lenient: false, digest: None }
+    }
+
+    /// A handshake with a digest in C1 that takes whatever the server answers: one that knows nothing of
+    /// digests may echo C1 and yet carry a version, or random bytes, where S1 would announce a digest.
+    pub fn lenient(entropy: u64) -> Self {
+        Self { lenient: true, ..Self::new(entropy, true) }
     }
 
     /// Appends C0 and C1 to `out`. To be called once, first.
@@ -364,12 +373,16 @@ impl ClientHandshake {
                     if s1.packet.get(4) == Some(&0) {
                         self.digest = None;
                     }
-                    if self.digest.is_some() {
-                        let (_, theirs) = find_digest(&mut s1.packet, SERVER_KEY_TEXT)
-                            .ok_or(HandshakeError::ServerDigest)?;
-                        self.filler.signed(out, &theirs, CLIENT_KEY);
-                    } else {
-                        out.put_slice(s1.packet.as_slice());
+                    let theirs = match self.digest {
+                        Some(_) => find_digest(&mut s1.packet, SERVER_KEY_TEXT),
+                        None => None,
+                    };
+                    match theirs {
+                        Some((_, theirs)) => self.filler.signed(out, &theirs, CLIENT_KEY),
+                        None if self.digest.is_some() && !self.lenient => {
+                            return Err(HandshakeError::ServerDigest);
+                        }
+                        None => out.put_slice(s1.packet.as_slice()),
                     }
                     self.state = ClientState::S2(Incoming::new());
                 }
@@ -379,7 +392,7 @@ impl ClientHandshake {
                     }
                     if let Some(digest) = self.digest.take() {
                         let (signed, theirs) = s2.packet.split_at(SIGNED);
-                        if signature(signed, &digest, SERVER_KEY) != *theirs {
+                        if !self.lenient && signature(signed, &digest, SERVER_KEY) != *theirs {
                             return Err(HandshakeError::ServerSignature);
                         }
                     }
@@ -480,6 +493,25 @@ mod tests {
     }
 
     #[test]
+    fn a_lenient_client_takes_any_server() {
+        let (c01, s012, c2) = whole(true);
+        let answer = |s012: &[u8]| {
+            let mut client = ClientHandshake::lenient(1);
+            let (mut start, mut out) = (BytesMut::new(), BytesMut::new());
+            client.start(&mut start);
+            assert_eq!(start[..], c01);
+            assert_eq!(client.handle_input(&mut &s012[..], &mut out), Ok(true));
+            out.to_vec()
+        };
+        assert_eq!(answer(&s012), c2, "a digest is answered by one");
+        let mut bad = s012.clone();
+        bad[3072] ^= 1;
+        assert_eq!(answer(&bad), c2);
+        bad[1536] ^= 1;
+        assert_eq!(answer(&bad), bad[1..1537], "none is echoed");
+    }
+
+    #[test]
     fn any_split_of_the_input_gives_the_same() {
         for digest in [false, true] {
             let (c01, s012, c2) = whole(digest);
@@ -540,6 +572,7 @@ mod tests {
             let _ = ServerHandshake::new(3).handle_input(&mut &bytes[..], &mut out);
             prop_assert!(out.len() <= 3073);
             let _ = ClientHandshake::new(3, true).handle_input(&mut &bytes[..], &mut out);
+            let _ = ClientHandshake::lenient(3).handle_input(&mut &bytes[..], &mut out);
         }
     }
 }

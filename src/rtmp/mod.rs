@@ -1,6 +1,9 @@
-//! RTMP: handshake, chunks, messages, URLs, and the server's session. No socket, no clock.
+//! RTMP: handshake, chunks, messages, URLs, and the sessions of both ends. No socket, no clock.
 
+mod acks;
 pub mod chunk;
+pub mod client;
+mod frames;
 pub mod handshake;
 pub mod message;
 pub mod relay;

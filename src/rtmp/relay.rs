@@ -1,35 +1,67 @@
-//! Frames as RTMP players get them.
+//! Frames as RTMP players get them, and servers that are forwarded to.
 
 use bytes::{Bytes, BytesMut};
 
 use super::chunk;
 use super::message::type_id;
 use super::{AUDIO_CSID, DATA_CSID, VIDEO_CSID};
-use crate::flv;
+use crate::flv::{self, Hevc};
 use crate::media::{Frame, Headers, Kind};
 
-/// The wire image of a frame: one message, whole in itself, so that every player of the same chunk size
+/// The wire image of a frame: one message, whole in itself, so that every peer of the same chunk size
 /// and message stream can be sent the same bytes.
 pub fn image(frame: &Frame, chunk_size: u32, stream: u32) -> Bytes {
-    image_at(frame, frame.dts, chunk_size, stream)
+    image_at(frame, frame.dts, &flv::body(frame), chunk_size, stream)
+}
+
+/// As [`image`], with H.265 in the form that the peer knows; empty where the frame has none.
+pub fn image_as(frame: &Frame, hevc: Hevc, chunk_size: u32, stream: u32) -> Bytes {
+    match flv::body_as(frame, hevc) {
+        Some(body) => image_at(frame, frame.dts, &body, chunk_size, stream),
+        None => Bytes::new(),
+    }
 }
 
 /// The wire images of the headers, one after the other, given at the time `at` (µs).
 pub fn headers(headers: &Headers, at: i64, chunk_size: u32, stream: u32) -> Bytes {
+    let bodies = headers.iter().map(|frame| (frame, flv::body(frame)));
+    all_at(bodies, at, chunk_size, stream)
+}
+
+/// As [`headers`], with H.265 in the form that the peer knows.
+pub fn headers_as(headers: &Headers, hevc: Hevc, at: i64, chunk_size: u32, stream: u32) -> Bytes {
+    let bodies = headers.iter().filter_map(|frame| Some((frame, flv::body_as(frame, hevc)?)));
+    all_at(bodies, at, chunk_size, stream)
+}
+
+fn all_at<'a>(
+    bodies: impl Iterator<Item = (&'a Frame, Bytes)>,
+    at: i64,
+    chunk_size: u32,
+    stream: u32,
+) -> Bytes {
     let mut out = BytesMut::new();
-    for frame in headers.iter() {
-        out.extend_from_slice(&image_at(frame, at, chunk_size, stream));
+    for (frame, body) in bodies {
+        out.extend_from_slice(&image_at(frame, at, &body, chunk_size, stream));
     }
     out.freeze()
 }
 
-fn image_at(frame: &Frame, at: i64, chunk_size: u32, stream: u32) -> Bytes {
-    let (csid, type_id) = match frame.kind {
+fn image_at(frame: &Frame, at: i64, body: &[u8], chunk_size: u32, stream: u32) -> Bytes {
+    let (csid, type_id) = channel(frame.kind);
+    chunk::image(chunk_size, csid, timestamp(at), type_id, stream, body)
+}
+
+/// The chunk stream and the message type of frames of a kind.
+pub(super) fn channel(kind: Kind) -> (u32, u8) {
+    match kind {
         Kind::Audio => (AUDIO_CSID, type_id::AUDIO),
         Kind::Video => (VIDEO_CSID, type_id::VIDEO),
         Kind::Data => (DATA_CSID, type_id::DATA_AMF0),
-    };
-    // RTMP's milliseconds wrap at 32 bits (RTMP 1.0, 5.3.1).
-    let timestamp = at.div_euclid(1000) as u32;
-    chunk::image(chunk_size, csid, timestamp, type_id, stream, &flv::body(frame))
+    }
+}
+
+/// RTMP's milliseconds, which wrap at 32 bits (RTMP 1.0, 5.3.1), of a time in µs.
+pub(super) fn timestamp(us: i64) -> u32 {
+    us.div_euclid(1000) as u32
 }

@@ -107,7 +107,7 @@ pub fn resolve(tc_url: &str, app: &str, stream: &str) -> Result<StreamName, UrlE
     let (tc_app, tc_param) = split_app(tc_path);
     let (own_app, own_param) = split_app(app);
     let app = if own_app.is_empty() { tc_app } else { own_app };
-    let (path, stream_param) = split_stream(stream, false);
+    let (path, stream_param, _) = split_stream(stream, false);
 
     let vhost = [&stream_param, &own_param, &tc_param]
         .into_iter()
@@ -166,8 +166,11 @@ pub struct RtmpUrl {
     pub app: String,
     /// The stream, without its parameters; never holds a `/`.
     pub stream: String,
-    /// The parameters without the leading `?`, whether they stood after the app or the stream.
+    /// The parameters without the leading `?`, whether they stood after the app or the stream; those of the
+    /// app first.
     pub param: String,
+    /// How many bytes of `param` stood after the app.
+    in_app: usize,
 }
 
 impl RtmpUrl {
@@ -175,15 +178,14 @@ impl RtmpUrl {
     pub fn parse(url: &str) -> Result<Self, UrlError> {
         let (scheme, rest) = url.trim().split_once("://").ok_or(UrlError::Scheme)?;
         let scheme = scheme.to_ascii_lowercase();
-        let default_port = match scheme.as_str() {
-            "rtmp" => RTMP_PORT,
-            "rtmps" => RTMPS_PORT,
-            _ => return Err(UrlError::Scheme),
-        };
+        let default_port = default_port(&scheme).ok_or(UrlError::Scheme)?;
         let (authority, rest) = split_at_any(rest, &['/', '?']);
         let (user_info, host, port) = split_authority(authority)?;
         if host.is_empty() {
             return Err(UrlError::NoHost);
+        }
+        if host.contains(['[', ']']) {
+            return Err(UrlError::Host);
         }
         let port = match port {
             None | Some("") => default_port,
@@ -198,7 +200,7 @@ impl RtmpUrl {
             Some((user, password)) => (Some(decode(user)?), Some(decode(password)?)),
         };
 
-        let (path, param) = split_stream(rest, true);
+        let (path, param, in_app) = split_stream(rest, true);
         let mut levels: Vec<&str> = segments(&path).collect();
         let stream = levels.pop().ok_or(UrlError::NoStream)?;
         if levels.is_empty() {
@@ -222,7 +224,102 @@ impl RtmpUrl {
             app,
             stream: stream.to_owned(),
             param,
+            in_app,
         })
+    }
+
+    /// The app with the parameters that stood after it, as `connect` takes it.
+    pub fn app_with_param(&self) -> String {
+        with_param(&self.app, self.param.get(..self.in_app).unwrap_or_default())
+    }
+
+    /// The stream with the parameters that stood after it, as `publish` and `play` take it.
+    pub fn stream_with_param(&self) -> String {
+        with_param(&self.stream, self.stream_param())
+    }
+
+    /// The URL of the app, without user and password: `rtmp://host[:port]/app[?param]`. The port is left
+    /// out where it is the scheme's own.
+    pub fn tc_url(&self) -> String {
+        let mut url = format!("{}://", self.scheme);
+        match self.host.contains(':') {
+            true => {
+                url.push('[');
+                url.push_str(&self.host);
+                url.push(']');
+            }
+            false => url.push_str(&self.host),
+        }
+        if default_port(&self.scheme) != Some(self.port) {
+            url.push(':');
+            url.push_str(&self.port.to_string());
+        }
+        url.push('/');
+        url.push_str(&self.app_with_param());
+        url
+    }
+
+    /// The URL of the same stream where a server sends its client: `tc_url` is the URL of an app, whole or
+    /// relative to this one's (RFC 3986, 5.2.2). User and password are kept if it has none.
+    pub fn moved_to(&self, tc_url: &str) -> Result<Self, UrlError> {
+        let app = resolve_reference(&self.tc_url(), tc_url);
+        let (path, param) = app.split_once('?').unwrap_or((&app, ""));
+        let mut to = Self::parse(&format!("{}/{}", path.trim_end_matches('/'), self.stream))?;
+        let (param, own) = (trim_param(param.trim_end_matches('/')), self.stream_param());
+        let join = if param.is_empty() || own.is_empty() { "" } else { "&" };
+        to.param = format!("{param}{join}{own}");
+        to.in_app = param.len();
+        check("the parameters", &to.param, PARAM_BYTES)?;
+        to.keep_user_of(self);
+        Ok(to)
+    }
+
+    /// Takes over user and password, if this URL has none.
+    pub fn keep_user_of(&mut self, other: &Self) {
+        if self.user.is_none() {
+            (self.user, self.password) = (other.user.clone(), other.password.clone());
+        }
+    }
+
+    fn stream_param(&self) -> &str {
+        self.param.get(self.in_app..).unwrap_or_default().trim_start_matches('&')
+    }
+}
+
+fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "rtmp" => Some(RTMP_PORT),
+        "rtmps" => Some(RTMPS_PORT),
+        _ => None,
+    }
+}
+
+fn with_param(name: &str, param: &str) -> String {
+    if param.is_empty() { name.to_owned() } else { format!("{name}?{param}") }
+}
+
+/// What `reference` means on a page at `base`. Steps up (`..`) are no part of a name and stay for the parser
+/// to refuse.
+fn resolve_reference(base: &str, reference: &str) -> String {
+    let reference = reference.trim();
+    let (scheme, rest) = base.split_once("://").unwrap_or(("rtmp", base));
+    let (authority, path) = split_at_any(rest, &['/', '?']);
+    if reference.is_empty() {
+        base.to_owned()
+    } else if reference.contains("://") {
+        reference.to_owned()
+    } else if reference.starts_with("//") {
+        format!("{scheme}:{reference}")
+    } else if reference.starts_with('/') {
+        format!("{scheme}://{authority}{reference}")
+    } else {
+        let (path, _) = split_at_any(path, &['?']);
+        let folder = match reference.starts_with('?') {
+            true => path,
+            false => path.rsplit_once('/').map_or("", |(folder, _)| folder),
+        };
+        let slash = if reference.starts_with('?') { "" } else { "/" };
+        format!("{scheme}://{authority}{folder}{slash}{reference}")
     }
 }
 
@@ -299,21 +396,21 @@ fn old_pairs(pairs: &str) -> String {
     param
 }
 
-/// A stream's or URL's path, and its parameters. Some clients split a URL too early, so that the
+/// A stream's or URL's path, its parameters, and how many bytes of them stood after the app. Some clients split a URL too early, so that the
 /// parameters of its app stand before the last `/` (`live?vhost=a/livestream`). A token may hold a `/`
 /// of its own; but a vhost can't, and a path of one level is no stream yet.
-fn split_stream(s: &str, whole_url: bool) -> (String, String) {
-    let Some((path, param)) = s.split_once('?') else { return (s.to_owned(), String::new()) };
+fn split_stream(s: &str, whole_url: bool) -> (String, String, usize) {
+    let Some((path, param)) = s.split_once('?') else { return (s.to_owned(), String::new(), 0) };
     let param = trim_param(param);
     let one_level = whole_url && segments(path).nth(1).is_none();
     let in_vhost = pairs_of(param).any(|(k, v)| is_vhost(k) && v.trim_end_matches('/').contains('/'));
-    match param.rsplit_once('/') {
+    let (first, own) = param.split_once('?').unwrap_or((param, ""));
+    match first.rsplit_once('/') {
         Some((before, name)) if one_level || in_vhost => {
-            let (name, own) = name.split_once('?').unwrap_or((name, ""));
             let join = if before.is_empty() || own.is_empty() { "" } else { "&" };
-            (format!("{path}/{name}"), format!("{before}{join}{own}"))
+            (format!("{path}/{name}"), format!("{before}{join}{own}"), before.len())
         }
-        _ => (path.to_owned(), param.to_owned()),
+        _ => (path.to_owned(), param.to_owned(), 0),
     }
 }
 
@@ -491,6 +588,7 @@ mod tests {
             ("rtmp://h/live?vhost=a.com/s", "rtmp", "h", 1935, "live", "s", "vhost=a.com"),
             ("rtmp://h/a/b?vhost=a.com/s", "rtmp", "h", 1935, "a/b", "s", "vhost=a.com"),
             ("rtmp://h/live?key=x/s?k=v", "rtmp", "h", 1935, "live", "s", "key=x&k=v"),
+            ("rtmp://h/live?vhost=a.com/s?token=x/y", "rtmp", "h", 1935, "live", "s", "vhost=a.com&token=x/y"),
             ("rtmp://h/live...vhost...a.com/s", "rtmp", "h", 1935, "live...vhost...a.com", "s", ""),
         ];
         for (url, scheme, host, port, app, stream, param) in table {
@@ -511,6 +609,59 @@ mod tests {
     }
 
     #[test]
+    fn parameters_go_where_they_stood() {
+        let table = [
+            // URL => tcUrl, app, stream
+            ("rtmp://a.com/live/s", "rtmp://a.com/live", "live", "s"),
+            ("RTMP://u:p@a.com:1935/live/s", "rtmp://a.com/live", "live", "s"),
+            ("rtmp://a.com:19350/a/b/s?token=x/y", "rtmp://a.com:19350/a/b", "a/b", "s?token=x/y"),
+            ("rtmps://[::1]:1935/live/s?k=v", "rtmps://[::1]:1935/live", "live", "s?k=v"),
+            ("rtmp://h/live?vhost=a.com/s", "rtmp://h/live?vhost=a.com", "live?vhost=a.com", "s"),
+            ("rtmp://h/live?key=x/s?k=v", "rtmp://h/live?key=x", "live?key=x", "s?k=v"),
+            ("rtmp://h/live...vhost...a/s", "rtmp://h/live...vhost...a", "live...vhost...a", "s"),
+        ];
+        for (url, tc_url, app, stream) in table {
+            let url = RtmpUrl::parse(url).unwrap();
+            let got = (url.tc_url(), url.app_with_param(), url.stream_with_param());
+            assert_eq!((&*got.0, &*got.1, &*got.2), (tc_url, app, stream), "{url:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_sends_its_client_elsewhere() {
+        let table = [
+            // The app's new URL, by the examples of RFC 3986 and Enhanced RTMP v2 => the stream's
+            ("rtmp://b.com/app", "rtmp://b.com/app/s?k=v"),
+            ("rtmp://b.com:99/app/", "rtmp://b.com:99/app/s?k=v"),
+            ("rtmps://b.com/a/b?vhost=c", "rtmps://b.com/a/b?vhost=c/s?k=v"),
+            ("//192.0.2.1/app", "rtmp://192.0.2.1/app/s?k=v"),
+            ("/app", "rtmp://h:19/app/s?k=v"),
+            ("app", "rtmp://h:19/a/app/s?k=v"),
+            ("?vhost=y", "rtmp://h:19/a/b?vhost=y/s?k=v"),
+            ("", "rtmp://h:19/a/b?vhost=q/s?k=v"),
+        ];
+        for (to, expected) in table {
+            let from = RtmpUrl::parse("rtmp://h:19/a/b?vhost=q/s?k=v").unwrap();
+            let moved = from.moved_to(to).unwrap();
+            let expected = RtmpUrl::parse(expected).unwrap();
+            assert_eq!(moved, expected, "{to}");
+            assert_eq!(moved.stream_with_param(), "s?k=v");
+        }
+        let from = RtmpUrl::parse("rtmp://u:p@h/a/s?token=x/y").unwrap();
+        let moved = from.moved_to("rtmp://b.com/app?vhost=c").unwrap();
+        assert_eq!((moved.user.as_deref(), moved.password.as_deref()), (Some("u"), Some("p")));
+        assert_eq!((&*moved.app_with_param(), &*moved.stream_with_param()), ("app?vhost=c", "s?token=x/y"));
+        let other = from.moved_to("rtmp://v@b.com/app").unwrap();
+        assert_eq!((other.user.as_deref(), other.password), (Some("v"), None));
+        // Which a URL as one text couldn't say.
+        let deep = from.moved_to("rtmp://b.com/a/b?k=v").unwrap();
+        assert_eq!((&*deep.app_with_param(), &*deep.stream_with_param()), ("a/b?k=v", "s?token=x/y"));
+        assert_eq!(from.moved_to("http://b.com/app"), Err(UrlError::Scheme));
+        assert_eq!(from.moved_to("/../app"), Err(UrlError::Path { what: "the app" }));
+        assert_eq!(from.moved_to("rtmp://b.com"), Err(UrlError::NoStream));
+    }
+
+    #[test]
     fn urls_that_are_none_are_refused() {
         let table = [
             ("", UrlError::Scheme),
@@ -520,6 +671,7 @@ mod tests {
             ("rtmp://u:p@/a/s", UrlError::NoHost),
             ("rtmp://[::1/a/s", UrlError::Host),
             ("rtmp://[::1]x/a/s", UrlError::Host),
+            ("rtmp://::1]/a/s", UrlError::Host),
             ("rtmp://h:0/a/s", UrlError::Port),
             ("rtmp://h:65536/a/s", UrlError::Port),
             ("rtmp://h:+1/a/s", UrlError::Port),
@@ -540,7 +692,12 @@ mod tests {
             app in "[a?&=/.é]{0,10}(vhost=|\\.\\.\\.vhost\\.\\.\\.)?[a/.]{0,5}",
             stream in "[a?&=/.é\u{1}]{0,12}",
         ) {
-            let _ = RtmpUrl::parse(&format!("{tc_url}/{app}/{stream}"));
+            if let Ok(url) = RtmpUrl::parse(&format!("{tc_url}/{app}/{stream}")) {
+                prop_assert!(!url.app_with_param().is_empty() && !url.stream_with_param().is_empty());
+                let _ = url.moved_to(&tc_url);
+                let same = url.moved_to("").unwrap();
+                prop_assert_eq!((&same.app, &same.stream), (&url.app, &url.stream));
+            }
             if let Ok(name) = resolve(&tc_url, &app, &stream) {
                 prop_assert!(!name.vhost.is_empty() && !name.vhost.contains('/') && name.vhost != "..");
                 prop_assert!(!name.app.is_empty() && name.app.split('/').all(|s| !s.is_empty() && s != ".."));

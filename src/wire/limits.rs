@@ -18,6 +18,12 @@ pub const RTMP_CHUNK_SIZE_MIN: u32 = 1;
 pub const RTMP_MESSAGE_STREAMS: usize = 16;
 /// Bytes of answers waiting for a peer that doesn't read; beyond it the session ends.
 pub const RTMP_ANSWER_BYTES: usize = 256 * 1024;
+/// The longest text kept of what a server says of itself or of a refusal, in bytes.
+pub const RTMP_STATUS_BYTES: usize = 256;
+/// The longest refusal that is searched for a challenge, in bytes.
+pub const RTMP_AUTH_BYTES: usize = 1024;
+/// FourCCs kept of what a server knows.
+pub const RTMP_FOURCCS: usize = 32;
 
 /// How deep AMF values may nest.
 pub const AMF_DEPTH: usize = 16;

@@ -17,8 +17,7 @@ impl Session {
         let Some(Waiting::Connect { transaction, since }) = self.waiting.take() else { return };
         self.idle.0 = self.idle.0 + now.since(since);
         if options.in_ack_size > 0 {
-            self.acks.window = options.in_ack_size;
-            self.acks.fixed = true;
+            self.acks.fix(options.in_ack_size);
         }
         if options.out_ack_size > 0 {
             self.send_window_ack_size(options.out_ack_size);
@@ -114,16 +113,11 @@ impl Session {
         self.state = State::Closing;
     }
 
-    /// Acknowledges what has come before the peer's window is full: at half of it.
+    /// Acknowledges what has come, if it is time.
     pub(super) fn acknowledge(&mut self) {
-        let window = u64::from(self.acks.window);
-        if window == 0 || self.acks.received.wrapping_sub(self.acks.acknowledged) < window.div_ceil(2) {
-            return;
+        if let Some(total) = self.acks.due() {
+            self.send(CONTROL_CSID, type_id::ACK, 0, &total.to_be_bytes());
         }
-        self.acks.acknowledged = self.acks.received;
-        // The total, at 32 bits, wraps (RTMP 1.0, 5.4.3).
-        let total = self.acks.received as u32;
-        self.send(CONTROL_CSID, type_id::ACK, 0, &total.to_be_bytes());
     }
 
     pub(super) fn send_window_ack_size(&mut self, size: u32) {

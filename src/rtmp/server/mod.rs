@@ -16,12 +16,13 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
+use super::acks::Acks;
 use super::chunk::{ChunkError, ChunkReader, ChunkWriter};
+use super::frames;
 use super::handshake::{HandshakeError, ServerHandshake};
 use super::message::{Aggregate, Message, type_id, user_control};
 use super::url::{StreamName, UrlError};
-use crate::flv;
-use crate::media::{Codec, Frame, Kind, Role, Unwrap};
+use crate::media::{Frame, Kind, Unwrap};
 use crate::time::Time;
 use crate::wire::{Malformed, Reader, limits};
 
@@ -249,16 +250,6 @@ struct Publishing {
     options: PublishOptions,
 }
 
-#[derive(Debug, Default)]
-struct Acks {
-    /// All bytes that have come; what is sent of it wraps at 32 bits.
-    received: u64,
-    acknowledged: u64,
-    window: u32,
-    /// `in_ack_size` stands above what the peer asks.
-    fixed: bool,
-}
-
 impl Session {
     /// A session whose connection was taken at `now`. `entropy` fills the handshake's random bytes;
     /// `timeout` is how long the peer may take to publish or play.
@@ -287,7 +278,7 @@ impl Session {
     pub fn handle_input(&mut self, now: Time, input: &mut &[u8]) -> Result<(), SessionError> {
         let before = input.len();
         let result = self.advance(now, input);
-        self.acks.received = self.acks.received.wrapping_add((before - input.len()) as u64);
+        self.acks.count(before - input.len());
         self.acknowledge();
         result
     }
@@ -397,9 +388,7 @@ impl Session {
             type_id::COMMAND_AMF0 | type_id::COMMAND_AMF3 => self.command(now, &message),
             type_id::WINDOW_ACK_SIZE => {
                 let window = control("window acknowledgement size", &message, |r| r.u32())?;
-                if !self.acks.fixed {
-                    self.acks.window = window;
-                }
+                self.acks.ask(window);
                 Ok(())
             }
             type_id::SET_PEER_BANDWIDTH => {
@@ -428,45 +417,11 @@ impl Session {
         publishing.seen = true;
         let id = stream.id;
         let dts = publishing.clock.extend(message.timestamp);
-        let body = message.payload;
-        let kind = match message.type_id {
-            type_id::AUDIO => Kind::Audio,
-            type_id::VIDEO => Kind::Video,
-            type_id::DATA_AMF0 => return self.data(id, dts, body),
-            // Type 15 is AMF0 behind a format byte of zero, which some leave out.
-            type_id::DATA_AMF3 if body.starts_with(&[0]) => return self.data(id, dts, body.slice(1..)),
-            type_id::DATA_AMF3 => return self.data(id, dts, body),
-            _ => return,
+        self.event = match frames::parse(message.type_id, dts, message.payload) {
+            Some(Ok((frame, atc))) => Some(Event::Frame { stream: id, frame, atc }),
+            Some(Err((kind, cause))) => Some(Event::Bad { stream: id, kind, cause }),
+            None => return,
         };
-        self.event = Some(match flv::frame(kind, dts, body) {
-            Ok(frame) => Event::Frame { stream: id, frame, atc: false },
-            Err(cause) => Event::Bad { stream: id, kind, cause },
-        });
-    }
-
-    /// A script message: the stream's metadata, or one to relay as it is.
-    fn data(&mut self, stream: u32, dts: i64, body: Bytes) {
-        if body.is_empty() {
-            return;
-        }
-        let (role, payload, atc) = match flv::metadata(&body) {
-            Ok(Some(metadata)) => (Role::Header, metadata.body, metadata.atc),
-            Ok(None) => (Role::Mark, flv::script(&body), false),
-            Err(cause) => {
-                self.event = Some(Event::Bad { stream, kind: Kind::Data, cause });
-                return;
-            }
-        };
-        let frame = Frame {
-            kind: Kind::Data,
-            codec: Codec::Script,
-            role,
-            dts,
-            pts: dts,
-            payload,
-            relay: Bytes::new(),
-        };
-        self.event = Some(Event::Frame { stream, frame, atc });
     }
 
     /// What ends the session if nothing comes, when, and its limit.

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::amf::{self, Value, amf0};
+use crate::media::{Codec, Role};
 use crate::rtmp::handshake::ClientHandshake;
 
 use peer::Peer;
