@@ -3,6 +3,7 @@
 //! Segments stay in memory, where the web server or the host takes them; or they are written to a folder
 //! by the disk's thread; or the host is told of each file.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use log::{info, warn};
 use smallvec::SmallVec;
 
-use super::disk::Job;
+use super::disk::{Job, Outcome};
 use super::jobs::Purpose;
 use super::timers::Alarm;
 use super::{Engine, Event};
@@ -38,6 +39,9 @@ pub(super) struct Segments {
     ended: Time,
     /// Why there is no playlist, or not of all tracks.
     pub(super) trouble: Option<String>,
+    /// What the disk's thread has been handed and not done yet, in its order: the files to be written, whose
+    /// names a playlist may have told already, and those to be removed.
+    pending: VecDeque<(String, Option<Bytes>)>,
     /// No track of this publish can be carried.
     pub(super) refused: bool,
     /// Bytes of files that the host has not taken out of the queue of events.
@@ -114,7 +118,7 @@ impl Engine {
             let Some(reload) = Reload::parse(query) else { return Ok(Answer::BadRequest) };
             return Ok(segments.writer.playlist(&reload, None));
         }
-        Ok(segments.writer.file(name))
+        Ok(segments.file(name))
     }
 
     /// Ends a writer of the host's: the last segment ends, the playlist says that it is over, and then all of
@@ -288,9 +292,35 @@ impl Engine {
             return;
         }
         let path = folder(&settings, kind).join(&name);
-        let purpose = Purpose::Hls(id);
-        if let Err(e) = self.submit(purpose, |id| Job::Replace { id, path, bytes }) {
-            self.hls_failed(now, id, &format!("{name}: {e}"));
+        self.submit_hls(now, id, name, Some(bytes.clone()), |id| Job::Replace { id, path, bytes });
+    }
+
+    /// Hands a job of a writer's to the disk.
+    fn submit_hls(
+        &mut self,
+        now: Time,
+        id: u32,
+        name: String,
+        bytes: Option<Bytes>,
+        make: impl FnOnce(u32) -> Job,
+    ) {
+        match self.submit(Purpose::Hls(id), make) {
+            Ok(()) => {
+                if let Some(segments) = self.segments.find_mut(id) {
+                    segments.pending.push_back((name, bytes));
+                }
+            }
+            Err(e) => self.hls_failed(now, id, &format!("{name}: {e}")),
+        }
+    }
+
+    /// The disk has done the first of a writer's jobs, or failed.
+    pub(super) fn hls_done(&mut self, now: Time, id: u32, outcome: &Outcome) {
+        if let Some(segments) = self.segments.find_mut(id) {
+            segments.pending.pop_front();
+        }
+        if let Outcome::Failed(e) = outcome {
+            self.hls_failed(now, id, &e.to_string());
         }
     }
 
@@ -305,10 +335,7 @@ impl Engine {
         }
         let is_key = settings.keys.is_some() && name.ends_with(".key");
         let path = folder(&settings, if is_key { HlsFile::Key } else { HlsFile::Segment }).join(&name);
-        let purpose = Purpose::Hls(id);
-        if let Err(e) = self.submit(purpose, |id| Job::Remove { id, path }) {
-            self.hls_failed(now, id, &format!("{name}: {e}"));
-        }
+        self.submit_hls(now, id, name, None, |id| Job::Remove { id, path });
     }
 
     fn add_writer(&mut self, name: &Name, settings: &Arc<Settings>, owner: Owner) -> Result<u32> {
@@ -333,6 +360,7 @@ impl Engine {
             live: false,
             ended: Time::ZERO,
             trouble: None,
+            pending: VecDeque::new(),
             refused: false,
             untold: 0,
             #[cfg(feature = "http")]
@@ -374,6 +402,16 @@ pub enum HlsFile {
 }
 
 impl Segments {
+    /// The answer to a request for a file: also for one that the disk has not written yet.
+    pub(super) fn file(&self, name: &str) -> Answer {
+        let answer = self.writer.file(name);
+        let on_its_way = || self.pending.iter().rev().find(|(file, _)| file == name)?.1.clone();
+        match answer {
+            Answer::Absent => on_its_way().map_or(Answer::Absent, Answer::Ready),
+            answer => answer,
+        }
+    }
+
     /// Whether the web server answers for it.
     #[cfg(feature = "http")]
     pub(super) fn is_served(&self) -> bool {

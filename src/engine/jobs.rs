@@ -76,9 +76,7 @@ impl Engine {
     fn on_job_done(&mut self, now: Time, purpose: Purpose, outcome: Outcome) {
         match (purpose, outcome) {
             #[cfg(feature = "hls")]
-            (Purpose::Hls(id), Outcome::Failed(e)) => self.hls_failed(now, id, &e.to_string()),
-            #[cfg(feature = "hls")]
-            (Purpose::Hls(_), _) => {}
+            (Purpose::Hls(id), outcome) => self.hls_done(now, id, &outcome),
             #[cfg(feature = "dvr")]
             (Purpose::Room(_), Outcome::Pruned { removed, freed, left }) => {
                 debug!("{removed} recordings removed, {freed} bytes; {left} bytes are left");

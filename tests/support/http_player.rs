@@ -18,8 +18,6 @@ pub(crate) enum Kind {
     NewFfmpeg,
     /// GStreamer's demuxers, which write elementary streams.
     GStreamer,
-    /// GStreamer's newer client of HLS.
-    GStreamer2,
     /// VLC, which writes a transport stream with times of its own.
     Vlc,
     /// A socket of ours: the body as it came.
@@ -63,22 +61,16 @@ impl Player {
                 let (process, feed) = packets::pumped(&mut command);
                 Work::Listing(process, feed)
             }
-            Kind::GStreamer | Kind::GStreamer2 => {
-                let source = match (kind, suffix.as_str()) {
-                    (Kind::GStreamer2, _) => vec!["urisourcebin", "parse-streams=true", "name=d"],
-                    (_, "flv") => vec!["flvdemux", "name=d"],
-                    (_, "ts") => vec!["tsdemux", "name=d"],
-                    (_, "mp4") => vec!["qtdemux", "name=d"],
-                    (_, "m3u8") => vec!["hlsdemux", "!", "parsebin", "name=d"],
+            Kind::GStreamer => {
+                let source = match suffix.as_str() {
+                    "flv" => vec!["flvdemux", "name=d"],
+                    "ts" => vec!["tsdemux", "name=d"],
+                    "mp4" => vec!["qtdemux", "name=d"],
+                    "m3u8" => vec!["hlsdemux", "!", "parsebin", "name=d"],
                     _ => vec!["queue", "name=d"],
                 };
                 let mut command = Command::new("gst-launch-1.0");
-                command.arg("-q");
-                if kind == Kind::GStreamer2 {
-                    command.args(&source).arg(format!("uri={url}"));
-                } else {
-                    command.args(["souphttpsrc", &format!("location={url}"), "!"]).args(&source);
-                }
+                command.args(["-q", "souphttpsrc", &format!("location={url}"), "!"]).args(&source);
                 Work::Files(Process::start(elementary(&mut command, tracks, &dir)))
             }
             Kind::Vlc => Work::Files(Process::start(&mut vlc(&url, &dir))),

@@ -85,7 +85,7 @@ impl Engine {
                 return None;
             }
             let is_playlist = s.writer.playlist_name() == path;
-            (is_playlist || s.writer.file(path) != Answer::Absent).then_some((sid, is_playlist))
+            (is_playlist || s.file(path) != Answer::Absent).then_some((sid, is_playlist))
         });
         let Some((sid, is_playlist)) = found else { return self.hls_from_folder(now, id, request) };
         if !matches!(request.method, Method::Get | Method::Head) {
@@ -350,7 +350,7 @@ fn ask(segments: &super::super::hls::Segments, what: &What) -> Answer {
             let context = context.as_deref().filter(|_| segments.settings.ts_ctx);
             segments.writer.playlist(reload, context)
         }
-        What::File { name } => segments.writer.file(name),
+        What::File { name } => segments.file(name),
     }
 }
 
