@@ -34,8 +34,8 @@ mod timers;
 #[cfg(feature = "http")]
 mod web;
 
-use std::collections::hash_map::RandomState;
 use std::collections::VecDeque;
+use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::io;

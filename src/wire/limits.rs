@@ -37,6 +37,15 @@ pub const PICTURE_SIDE: u32 = 16384;
 /// The longest FLV tag body taken from a file, in bytes.
 pub const FLV_TAG_BYTES: usize = RTMP_MESSAGE_BYTES;
 
+/// Bytes without packets after which a transport stream is none.
+pub const TS_SYNC_BYTES: usize = 64 * 1024;
+/// Programs of a transport stream that are looked at for media.
+pub const TS_PROGRAMS: usize = 32;
+/// The longest PES packet of video taken from a transport stream, in bytes.
+pub const TS_VIDEO_PES_BYTES: usize = RTMP_MESSAGE_BYTES;
+/// The longest PES packet of audio, in bytes: those that tell their length have half of it.
+pub const TS_AUDIO_PES_BYTES: usize = 128 * 1024;
+
 /// The longest part of a stream's name (vhost, app or stream), in bytes.
 pub const NAME_BYTES: usize = 255;
 /// The longest URL parameters kept (`?token=…`), in bytes.
