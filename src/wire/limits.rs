@@ -84,6 +84,16 @@ pub const MP4_PLAIN_SAMPLES: usize = 4 * 1024 * 1024;
 /// Pieces of the fragments from which an MP4 file without fragments is made.
 pub const MP4_PLAIN_CHUNKS: usize = 1024 * 1024;
 
+/// The longest `moov` that frames are read by, in bytes: ten hours of 25 pictures a second with audio.
+pub const MP4_MOVIE_BYTES: usize = 16 * 1024 * 1024;
+/// The longest sample taken from an MP4 file, in bytes.
+pub const MP4_SAMPLE_BYTES: usize = RTMP_MESSAGE_BYTES;
+/// Sample descriptions of one track of an MP4 file.
+pub const MP4_DESCRIPTIONS: usize = 16;
+/// Bytes that are held of an MP4 stream to bring its tracks together: a segment of all video and then all
+/// audio is held as a whole.
+pub const MP4_STREAM_BYTES: usize = 32 * 1024 * 1024;
+
 /// The longest HLS segment, in bytes: 10 s of 25 Mbit/s.
 pub const HLS_SEGMENT_BYTES: usize = 32 * 1024 * 1024;
 /// HLS segments in one playlist, and as many that have left it.
