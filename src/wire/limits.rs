@@ -51,14 +51,16 @@ pub const NAME_BYTES: usize = 255;
 /// The longest URL parameters kept (`?token=…`), in bytes.
 pub const PARAM_BYTES: usize = 2048;
 
-/// The longest head of an HTTP request, and the most bytes of trailers behind a chunked body.
+/// The longest head of an HTTP request or answer, and the most bytes of trailers behind a chunked body.
 pub const HTTP_HEAD_BYTES: usize = 16 * 1024;
-/// Header fields in one HTTP request.
+/// Header fields in one HTTP request or answer.
 pub const HTTP_HEADERS: usize = 64;
 /// The longest body of an HTTP request, in bytes: the API's are far shorter.
 pub const HTTP_BODY_BYTES: usize = 256 * 1024;
-/// The longest line before a chunk of an HTTP request's body, in bytes.
+/// The longest line before a chunk of an HTTP body, in bytes.
 pub const HTTP_CHUNK_LINE_BYTES: usize = 256;
+/// The longest URL that is asked for, in bytes: signed ones have some thousand.
+pub const HTTP_URL_BYTES: usize = 8 * 1024;
 /// The longest WebSocket message taken from a client, in bytes.
 pub const WEBSOCKET_MESSAGE_BYTES: usize = 64 * 1024;
 

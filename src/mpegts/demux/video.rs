@@ -155,7 +155,8 @@ impl Video {
             *held = new.iter().map(|set| Bytes::copy_from_slice(set)).collect();
         }
         let [vps, sps, pps] = sets.each_ref().map(|s| s.iter().map(Bytes::as_ref).collect::<Vec<_>>());
-        if !sps.is_empty() && !pps.is_empty() && !(self.h265 && vps.is_empty()) {
+        let is_complete = !sps.is_empty() && !pps.is_empty() && (!self.h265 || !vps.is_empty());
+        if is_complete {
             let record = if self.h265 { h265::build(&vps, &sps, &pps) } else { avcc::build(&sps, &pps) };
             let Ok(record) = record else { return };
             self.due |= record != self.record;
