@@ -68,7 +68,11 @@ impl Demuxer {
             *input = &[];
             return Ok(false);
         };
-        self.let_go(self.file.needed_from(), input);
+        let from = self.file.needed_from();
+        self.let_go(from, input);
+        if self.base < from {
+            return Ok(false);
+        }
         let ahead = wanted.offset.checked_sub(self.base).ok_or(DemuxError::OutOfOrder)?;
         let ahead = usize::try_from(ahead).unwrap_or(usize::MAX);
         let end = ahead.saturating_add(wanted.len);

@@ -587,6 +587,9 @@ fn limits_hold() {
     let found = of_stream(&mut Demuxer::new(), &[far, mdat].concat(), 1000);
     // The first goes, and nothing is held for the second.
     assert_eq!(found.map(|f| f.len()), Ok(2));
+    // A box that nobody wants may be as long as it likes.
+    let free = [&words(&[limits::MP4_STREAM_BYTES as u32 * 2])[..], b"free", &[0; 9000]].concat();
+    assert_eq!(of_stream(&mut Demuxer::new(), &free, 1000), Ok(vec![]));
     let near = moov(&[
         &trak("vide", 1000, &[], &[&avc_entry()], &[&tables(2, 1, 5000)]),
         &trak(

@@ -285,10 +285,15 @@ impl Session {
         *since = now;
         let piece = match body {
             Framed::Deframer(deframer) => deframer.read(input, *left)?,
-            Framed::UntilClose => Piece::Data(std::mem::take(input)),
+            Framed::UntilClose => {
+                let n = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
+                let (now, later) = input.split_at_checked(n).filter(|_| n > 0).ok_or(Error::TooLong)?;
+                *input = later;
+                Piece::Data(now)
+            }
         };
         if let Piece::Data(bytes) = piece {
-            *left = left.checked_sub(bytes.len() as u64).ok_or(Error::TooLong)?;
+            *left = left.saturating_sub(bytes.len() as u64);
             self.out.push_back(Output::Body(Bytes::copy_from_slice(bytes)));
         }
         // The end may be known without more input.
