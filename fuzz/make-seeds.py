@@ -351,6 +351,83 @@ TS_AVC = (ts_frame(1, H264, HEADER, AVCC, 0) + TS_AAC + b"\0" + ts_picture(H264,
           + ts_frame(0, AAC, KEY, bytes(162)) + ts_picture(H264, KEY, SPS, PPS, b"\x65", ms=900))
 
 
+# Transport streams as they come.
+
+def crc32(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = (crc << 1 ^ (0x04C11DB7 if crc >> 31 else 0)) & 0xFFFFFFFF
+    return crc
+
+
+def ts_packet(pid, start, counter, payload):
+    stuffing = 184 - len(payload)
+    head = struct.pack(">BHB", 0x47, start << 14 | pid, (0x30 if stuffing else 0x10) | counter)
+    field = bytes([stuffing - 1]) + (b"\0" + b"\xff" * (stuffing - 2))[:stuffing - 1] if stuffing else b""
+    return head + field + payload
+
+
+def ts_section(pid, counter, table, body):
+    section = struct.pack(">BHHBBB", table, 0xb000 | len(body) + 9, 1, 0xc1, 0, 0) + body
+    return ts_packet(pid, 1, counter, (b"\0" + section + u32(crc32(section))).ljust(184, b"\xff"))
+
+
+def ts_tables(*streams):
+    entries = b"".join(struct.pack(">BHH", kind, 0xe000 | pid, 0xf000) for kind, pid in streams)
+    return (ts_section(0, 0, 0, struct.pack(">HH", 1, 0xf000))
+            + ts_section(0x1000, 0, 2, b"\xe1\0\xf0\0" + entries))
+
+
+def ts_pes(pid, counter, ticks, data, bounded=True):
+    stamp = struct.pack(">BHH", 0x21 | ticks >> 29 & 0xe, ticks >> 14 & 0xfffe | 1, ticks << 1 & 0xfffe | 1)
+    pes = struct.pack(">IHBBB", 0x1e0, len(data) + 8 if bounded else 0, 0x80, 0x80, 5) + stamp + data
+    pieces = [pes[at:at + 184] for at in range(0, len(pes), 184)]
+    return b"".join(ts_packet(pid, not n, counter + n & 15, piece) for n, piece in enumerate(pieces))
+
+
+def annexb(*nals):
+    return b"".join(b"\0\0\1" + nal for nal in nals)
+
+
+TS_ADTS = b"\xff\xf1\x50\x80\x02\x1f\xfc" + bytes(9)
+TS_LIVE = (ts_tables((0x1b, 0x100), (0x0f, 0x101))
+           + ts_pes(0x100, 0, 900, annexb(b"\x09\xf0", SPS, PPS, b"\x65" + b"a" * 200))
+           + ts_pes(0x101, 0, 900, TS_ADTS * 2 + TS_ADTS[:5])
+           + ts_pes(0x100, 2, 4500, annexb(b"\x41ab"), False) + ts_pes(0x101, 1, 9000, TS_ADTS[5:] + TS_ADTS)
+           + ts_pes(0x100, 3, 8100, annexb(b"\x41cd"), False))
+
+
+# MP4 files without fragments.
+
+def mp4_entry(name, fixed, config):
+    return box(name, bytes(fixed), config)
+
+
+def mp4_track(number, handler, timescale, entry, sizes, first, edits=b"", offsets=b""):
+    sizes_box = full("stsz", 0, 0, u32(0, len(sizes), *sizes))
+    stbl = box("stbl", full("stsd", 0, 0, u32(1), entry), full("stts", 0, 0, u32(1, len(sizes), 40)), offsets,
+               full("stsc", 0, 0, u32(1, 1, len(sizes), 1)), sizes_box, full("stco", 0, 0, u32(1, first)))
+    return box("trak", full("tkhd", 0, 3, u32(0, 0, number, 0, 0), bytes(52), u32(640 << 16, 360 << 16)), edits,
+               box("mdia", full("mdhd", 0, 0, u32(0, 0, timescale, 0, 0)),
+                   full("hdlr", 0, 0, bytes(4), handler, bytes(13)), box("minf", stbl)))
+
+
+def mp4_movie(first, video=(9, 5, 5), audio=(3, 3, 3), *more):
+    edits = box("edts", full("elst", 0, 0, u32(2, 20, 0xffffffff, 65536, 99, 40, 65536)))
+    offsets = full("ctts", 1, 0, u32(2, 1, 40, 2, 0xfffffff0)) + full("stss", 0, 0, u32(1, 1))
+    esds = full("esds", 0, 0, b"\3\x16\0\0\0\4\x11\x40\x15" + bytes(11) + b"\5\2\x12\x10")
+    return box("moov", full("mvhd", 0, 0, u32(0, 0, 1000, 0), bytes(80)),
+               mp4_track(1, b"vide", 1000, mp4_entry("avc3", 78, box("avcC", AVCC)), video, first, edits, offsets),
+               mp4_track(2, b"soun", 1000, mp4_entry("mp4a", 28, esds), audio, first + 19), *more)
+
+
+MP4_DATA = box("mdat", NAL, NAL, NAL + b"aaabbbccc")
+MP4_INIT = mp4_movie(0, (), (), box("mvex", full("trex", 0, 0, u32(1, 1, 40, 9, 0x1010000))))
+MP4_FIRST = len(mp4_movie(0)) + 8
+
+
 # Operations on an HLS writer, as the crate `arbitrary` reads them.
 
 HLS_OPS = ["begin", "end", "finish", "dispose", "header", "frame", "live", "ask"]
@@ -459,6 +536,30 @@ vhost a.b {
     seed("http_request", "framed-twice", b"\0\0\0" + http("POST /", "Content-Length: 3",
                                                          "Transfer-Encoding: chunked", body=b"0\r\n\r\n"))
     seed("http_request", "tls", b"\0\0\0\x16\3\1")
+
+    # How it is cut, what is asked, the clock.
+    seed("http_response", "length", b"\0\0\0HTTP/1.1 200 OK\r\nContent-Length: 3\r\nX: y\r\n\r\nabc")
+    seed("http_response", "chunked", b"\x80\0\0HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"
+         b"Transfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nX: y\r\n\r\n")
+    seed("http_response", "close", b"\2\2\1HTTP/1.0 200 OK\r\nConnection: keep-alive\n\n" + bytes(200))
+    seed("http_response", "redirect", b"\0\1\0HTTP/1.1 302 Found\r\nLocation: ../a/./b?c#d\r\n\r\n")
+    seed("http_response", "url", b"\0\0\0https://us%40er:p@[::1]:8443/a b/../%2e?c=d#e")
+    seed("http_response", "reference", b"\0\0\0../../a/./b/..?c/../d")
+
+    # How it is cut, and after how many packets a segment ends.
+    seed("ts_demux", "live", b"\0\0" + TS_LIVE)
+    seed("ts_demux", "segments", b"\x80\4" + TS_LIVE + TS_LIVE)
+    seed("ts_demux", "m2ts", b"\7\0" + b"".join(bytes(4) + TS_LIVE[at:at + 188] for at in range(0, len(TS_LIVE), 188)))
+    seed("ts_demux", "lost", b"\0\0" + TS_LIVE[:564] + TS_LIVE[752:] + TS_LIVE)
+    seed("ts_demux", "mp3", b"\0\0" + ts_tables((3, 0x101)) + ts_pes(0x101, 0, 9, b"\xff\xfb\x90\0" + bytes(413)))
+    seed("ts_demux", "hevc", b"\0\0" + ts_tables((0x24, 0x100))
+         + ts_pes(0x100, 0, 9, annexb(b"\x40\1a", SPS_265, b"\x44\1\xc1", b"\x26\1a"))
+         + ts_pes(0x100, 1, 99, annexb(b"\2\1b")))
+
+    seed("mp4_demux", "plain", b"\0" + mp4_movie(MP4_FIRST) + MP4_DATA)
+    seed("mp4_demux", "at-the-end", b"\0" + MP4_DATA + mp4_movie(8))
+    seed("mp4_demux", "fragments", b"\x80" + MP4_INIT + (moof(9, 4) + box("mdat", NAL + b"audi")) * 2)
+    seed("mp4_demux", "scanned", b"\3" + ftyp + MOOV + FRAGMENT)
 
     # How it is cut, and whether the rest is frames as they come.
     seed("websocket", "frames", b"\x80\0" + FRAMES)

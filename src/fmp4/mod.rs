@@ -4,10 +4,11 @@
 //! [`Tracks`] are what a file or a stream holds: their init segment goes first, and is due anew when they
 //! are no longer equal. [`fragment`] appends the frames, one or a whole segment at a time. [`Scanner`] finds
 //! the fragments of a file again, however it was cut off, and [`Plain`] makes a file without fragments of
-//! them.
+//! them. [`FileDemuxer`] and [`Demuxer`] make frames of any MP4, from wherever it is.
 
 mod boxes;
 mod codecs;
+mod demux;
 mod fragment;
 mod moov;
 mod plain;
@@ -17,6 +18,7 @@ mod tracks;
 #[cfg(test)]
 mod tests;
 
+pub use demux::{DemuxError, Demuxer, FileDemuxer};
 pub use fragment::{Refused, Sample, fragment, segment_type, wall_clock};
 pub use plain::{Finished, Plain};
 pub use scan::{Found, Fragment, Init, InitTrack, Run, RunSample, Scanner, Wanted};

@@ -34,12 +34,12 @@ pub struct Scanner {
     end: u64,
 }
 
-/// Bytes of the file that a [`Scanner`] wants to see.
+/// Bytes of the file that a [`Scanner`] or a [`FileDemuxer`](super::FileDemuxer) wants to see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
     /// Where they begin.
     pub offset: u64,
-    /// How many, at most [`limits::MP4_BOX_BYTES`].
+    /// How many.
     pub len: usize,
 }
 
@@ -148,19 +148,33 @@ enum State {
 type Traits = [Option<Trait>; 2];
 
 #[derive(Debug, Clone, Copy)]
-struct Trait {
-    kind: Kind,
-    id: u32,
-    timescale: u32,
+pub(super) struct Trait {
+    pub(super) kind: Kind,
+    pub(super) id: u32,
+    pub(super) timescale: u32,
     /// What `trex` says where a fragment doesn't.
     defaults: Defaults,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Defaults {
+pub(super) struct Defaults {
     duration: u32,
     size: u32,
     flags: u32,
+}
+
+impl Defaults {
+    /// With what `tfhd` says instead, by its flags and from its fields on (8.8.7).
+    pub(super) fn in_fragment(mut self, flags: u32, r: &mut Reader<'_>) -> Result<Self, Malformed> {
+        for (flag, value) in
+            [(TFHD_DURATION, &mut self.duration), (TFHD_SIZE, &mut self.size), (TFHD_FLAGS, &mut self.flags)]
+        {
+            if flags & flag != 0 {
+                *value = r.u32()?;
+            }
+        }
+        Ok(self)
+    }
 }
 
 /// What `prft` says.
@@ -178,7 +192,7 @@ impl Scanner {
         Self { len, state, init: None, begin: None, clock: None, moof: None, end: 0 }
     }
 
-    /// Which bytes it wants next; `None` when it has seen all that it will.
+    /// Which bytes it wants next, at most [`limits::MP4_BOX_BYTES`]; `None` when it has seen all that it will.
     pub fn wanted(&self) -> Option<Wanted> {
         match self.state {
             State::Header(offset) => {
@@ -350,7 +364,7 @@ fn movie(body: &[u8]) -> Result<(Init, Traits), Malformed> {
 }
 
 /// A track that is video or audio.
-fn track(trak: &[u8]) -> Result<Option<(Trait, InitTrack)>, Malformed> {
+pub(super) fn track(trak: &[u8]) -> Result<Option<(Trait, InitTrack)>, Malformed> {
     let mdia = Boxes::new(trak).find(b"mdia")?;
     let mut r = Reader::new(Boxes::new(mdia).find(b"hdlr")?);
     r.skip(8)?;
@@ -385,7 +399,7 @@ fn track(trak: &[u8]) -> Result<Option<(Trait, InitTrack)>, Malformed> {
 }
 
 /// What `trex` says of the track, if it stands there. Without `mvex` the file is one without fragments.
-fn defaults(moov: &[u8], id: u32) -> Result<Defaults, Malformed> {
+pub(super) fn defaults(moov: &[u8], id: u32) -> Result<Defaults, Malformed> {
     let mvex = Boxes::new(moov).find(b"mvex")?;
     for child in Boxes::new(mvex) {
         let (name, body) = child?;
@@ -433,16 +447,7 @@ fn track_fragment(
     if flags & TFHD_DESCRIPTION != 0 {
         r.skip(4)?;
     }
-    let mut defaults = known.defaults;
-    for (flag, value) in [
-        (TFHD_DURATION, &mut defaults.duration),
-        (TFHD_SIZE, &mut defaults.size),
-        (TFHD_FLAGS, &mut defaults.flags),
-    ] {
-        if flags & flag != 0 {
-            *value = r.u32()?;
-        }
-    }
+    let defaults = known.defaults.in_fragment(flags, &mut r)?;
 
     let mut r = Reader::new(Boxes::new(traf).find(b"tfdt")?);
     let (version, _) = version_and_flags(&mut r)?;
@@ -463,7 +468,7 @@ fn track_fragment(
 }
 
 /// `trun` (8.8.8), whose first sample is at this time and offset unless it says otherwise.
-fn track_run(
+pub(super) fn track_run(
     at: u64,
     body: &[u8],
     kind: Kind,
@@ -496,6 +501,6 @@ fn track_run(
     Ok(Run { kind, time, offset, samples })
 }
 
-fn missing(name: &Name) -> Malformed {
+pub(super) fn missing(name: &Name) -> Malformed {
     Malformed::Field { what: "missing box", value: u32::from_be_bytes(*name) }
 }

@@ -1,12 +1,12 @@
-//! What a client sends, put together from pieces: lines, and the body of a request (RFC 9112, 6 and 7).
+//! What a peer sends, put together from pieces: lines, and the body of a message (RFC 9112, 6 and 7).
 
 use super::Refusal;
 use crate::wire::limits::{HTTP_CHUNK_LINE_BYTES, HTTP_HEAD_BYTES};
 
-/// How a request's body is framed.
+/// How a body is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// So many bytes, at least one.
+    /// So many bytes.
     Length(u64),
     /// Chunks until an empty one.
     Chunked,
@@ -29,6 +29,39 @@ pub(super) fn take_line(held: &mut Vec<u8>, input: &mut &[u8], limit: usize) -> 
 pub(super) struct Incoming {
     body: Vec<u8>,
     limit: usize,
+    deframer: Deframer,
+}
+
+impl Incoming {
+    /// A body of at most `limit` bytes.
+    pub(super) fn new(framing: Framing, limit: usize) -> Result<Self, Refusal> {
+        if let Framing::Length(len) = framing {
+            within(len, limit as u64)?;
+        }
+        Ok(Self { body: Vec::new(), limit, deframer: Deframer::new(framing) })
+    }
+
+    /// Takes input up to the body's end, and says whether it is there. Memory grows with what has come.
+    pub(super) fn read(&mut self, input: &mut &[u8]) -> Result<bool, Refusal> {
+        loop {
+            let left = self.limit.saturating_sub(self.body.len());
+            match self.deframer.read(input, left as u64)? {
+                Piece::Data(piece) => self.body.extend_from_slice(piece),
+                Piece::Missing => return Ok(false),
+                Piece::End => return Ok(true),
+            }
+        }
+    }
+
+    /// What was read.
+    pub(super) fn into_body(self) -> Vec<u8> {
+        self.body
+    }
+}
+
+/// Takes a body's framing off, piece by piece.
+#[derive(Debug)]
+pub(super) struct Deframer {
     step: Step,
     line: Vec<u8>,
     /// Bytes that trailers may still have.
@@ -38,56 +71,64 @@ pub(super) struct Incoming {
 #[derive(Debug, Clone, Copy)]
 enum Step {
     /// A body of known length, so many bytes missing.
-    Body(usize),
+    Body(u64),
     /// The line before a chunk.
     Size,
     /// A chunk, so many bytes missing.
-    Chunk(usize),
+    Chunk(u64),
     /// The end of the line behind a chunk.
     ChunkEnd,
     /// The lines behind the last chunk.
     Trailers,
+    /// Behind the body.
+    End,
 }
 
-impl Incoming {
-    /// A body of at most `limit` bytes.
-    pub(super) fn new(framing: Framing, limit: usize) -> Result<Self, Refusal> {
+/// What comes of input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Piece<'a> {
+    /// Bytes of the body, at least one.
+    Data(&'a [u8]),
+    /// More input is needed.
+    Missing,
+    /// The body has ended.
+    End,
+}
+
+impl Deframer {
+    pub(super) fn new(framing: Framing) -> Self {
         let step = match framing {
-            Framing::Length(len) => Step::Body(within(len, limit)?),
+            Framing::Length(len) => Step::Body(len),
             Framing::Chunked => Step::Size,
         };
-        Ok(Self { body: Vec::new(), limit, step, line: Vec::new(), trailers: HTTP_HEAD_BYTES })
+        Self { step, line: Vec::new(), trailers: HTTP_HEAD_BYTES }
     }
 
-    /// Takes input up to the body's end, and says whether it is there. Memory grows with what has come.
-    pub(super) fn read(&mut self, input: &mut &[u8]) -> Result<bool, Refusal> {
+    /// Takes input up to the end of the body's next piece. A chunk may have `left` bytes.
+    pub(super) fn read<'a>(&mut self, input: &mut &'a [u8], left: u64) -> Result<Piece<'a>, Refusal> {
         loop {
-            if input.is_empty() {
-                return Ok(false);
-            }
             match &mut self.step {
+                Step::Body(0) => self.step = Step::End,
+                Step::Chunk(0) => self.step = Step::ChunkEnd,
+                Step::End => return Ok(Piece::End),
+                _ if input.is_empty() => return Ok(Piece::Missing),
                 Step::Body(missing) | Step::Chunk(missing) => {
-                    let piece = take(input, *missing);
-                    self.body.extend_from_slice(piece);
-                    *missing = missing.saturating_sub(piece.len());
-                    match self.step {
-                        Step::Body(0) => return Ok(true),
-                        Step::Chunk(0) => self.step = Step::ChunkEnd,
-                        _ => {}
-                    }
+                    let piece = take(input, usize::try_from(*missing).unwrap_or(usize::MAX));
+                    *missing = missing.saturating_sub(piece.len() as u64);
+                    return Ok(Piece::Data(piece));
                 }
                 Step::Size => {
                     if !self.line(input, HTTP_CHUNK_LINE_BYTES, "line before a chunk too long")? {
-                        return Ok(false);
+                        return Ok(Piece::Missing);
                     }
                     let size = chunk_size(&self.line).ok_or(Refusal::bad("malformed size of a chunk"))?;
-                    let size = within(size, self.limit.saturating_sub(self.body.len()))?;
+                    within(size, left)?;
                     self.line.clear();
                     self.step = if size == 0 { Step::Trailers } else { Step::Chunk(size) };
                 }
                 Step::ChunkEnd => {
                     if !self.line(input, 2, "a chunk is longer than its size")? {
-                        return Ok(false);
+                        return Ok(Piece::Missing);
                     }
                     if self.line != b"\r\n" {
                         return Err(Refusal::bad("a chunk is longer than its size"));
@@ -97,11 +138,11 @@ impl Incoming {
                 }
                 Step::Trailers => {
                     if !self.line(input, self.trailers, "trailers too long")? {
-                        return Ok(false);
+                        return Ok(Piece::Missing);
                     }
                     self.trailers = self.trailers.saturating_sub(self.line.len());
                     if matches!(self.line.as_slice(), b"\r\n" | b"\n") {
-                        return Ok(true);
+                        self.step = Step::End;
                     }
                     self.line.clear();
                 }
@@ -109,19 +150,13 @@ impl Incoming {
         }
     }
 
-    /// What was read.
-    pub(super) fn into_body(self) -> Vec<u8> {
-        self.body
-    }
-
     fn line(&mut self, input: &mut &[u8], limit: usize, too_long: &'static str) -> Result<bool, Refusal> {
         take_line(&mut self.line, input, limit).ok_or(Refusal::bad(too_long))
     }
 }
 
-fn within(len: u64, limit: usize) -> Result<usize, Refusal> {
-    let len = usize::try_from(len).ok().filter(|len| *len <= limit);
-    len.ok_or(Refusal::new(413, "body too long"))
+fn within(len: u64, limit: u64) -> Result<(), Refusal> {
+    if len > limit { Err(Refusal::new(413, "body too long")) } else { Ok(()) }
 }
 
 /// The size in a line before a chunk; extensions are passed over. The line must end in CR LF: with LF alone

@@ -1,9 +1,11 @@
-//! HTTP/1.1 as a server speaks it (RFC 9110, 9112) and WebSocket (RFC 6455).
+//! HTTP/1.1 as a server speaks it (RFC 9110, 9112) and WebSocket (RFC 6455), and as a client does.
 //!
 //! [`Session`] is one connection: requests out, answers in. Around it stand what answers are made of:
-//! ranges, validators, types, CORS, safe file names, and JSON.
+//! ranges, validators, types, CORS, safe file names, and JSON. [`client::Session`] is the other side of a
+//! connection.
 
 pub mod chunked;
+pub mod client;
 pub mod conditional;
 pub mod cors;
 mod headers;

@@ -218,8 +218,8 @@ fn host(headers: &Headers, version_1_0: bool) -> Result<&str, Refusal> {
     split_authority(host).map(|_| host).ok_or(Refusal::bad("malformed Host"))
 }
 
-/// How the body is framed (RFC 9112, 6). What two servers may read differently is refused.
-fn framing(headers: &Headers, version_1_0: bool) -> Result<Option<Framing>, Refusal> {
+/// What `Content-Length` says (RFC 9110, 8.6).
+pub(super) fn content_length(headers: &Headers) -> Result<Option<u64>, Refusal> {
     let mut length = None;
     for value in headers.all("Content-Length") {
         if value.is_empty() || !value.bytes().all(|b| b.is_ascii_digit()) {
@@ -232,6 +232,12 @@ fn framing(headers: &Headers, version_1_0: bool) -> Result<Option<Framing>, Refu
         }
         length = Some(value);
     }
+    Ok(length)
+}
+
+/// How the body is framed (RFC 9112, 6). What two servers may read differently is refused.
+fn framing(headers: &Headers, version_1_0: bool) -> Result<Option<Framing>, Refusal> {
+    let length = content_length(headers)?;
     let mut codings = headers.all("Transfer-Encoding");
     let Some(coding) = codings.next() else {
         return Ok(length.filter(|length| *length > 0).map(Framing::Length));
@@ -282,7 +288,7 @@ fn names_version(head: &[u8]) -> bool {
 
 /// Host, without brackets, and port; `None` if it is not one and not the other (RFC 3986, 3.2.2 and 3.2.3).
 /// No host at all is one too.
-fn split_authority(authority: &str) -> Option<(&str, Option<u16>)> {
+pub(super) fn split_authority(authority: &str) -> Option<(&str, Option<u16>)> {
     let (host, after) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']')?;

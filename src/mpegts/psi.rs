@@ -13,15 +13,15 @@ pub(super) const PMT_PID: u16 = 0x1000;
 /// The PID that says that there is no clock reference.
 pub(super) const NO_PID: u16 = 0x1fff;
 
-const PAT_TABLE: u8 = 0;
-const PMT_TABLE: u8 = 2;
+pub(super) const PAT_TABLE: u8 = 0;
+pub(super) const PMT_TABLE: u8 = 2;
 /// transport_stream_id and program_number.
 const ONLY: u16 = 1;
 /// Bytes of a section behind its length, without its body: what stands before it, and the checksum.
 const SECTION_FIXED: u8 = 5 + 4;
 
 /// Sections are some thirty bytes: a table would be longer than it is fast.
-const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_MPEG_2);
+pub(super) const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_MPEG_2);
 
 /// Appends a program association table (2.4.4.3).
 pub(super) fn put_pat(pat: &mut Stream, out: &mut BytesMut) {

@@ -43,19 +43,30 @@ pub const PICTURE_SIDE: u32 = 16384;
 /// The longest FLV tag body taken from a file, in bytes.
 pub const FLV_TAG_BYTES: usize = RTMP_MESSAGE_BYTES;
 
+/// Bytes without packets after which a transport stream is none.
+pub const TS_SYNC_BYTES: usize = 64 * 1024;
+/// Programs of a transport stream that are looked at for media.
+pub const TS_PROGRAMS: usize = 32;
+/// The longest PES packet of video taken from a transport stream, in bytes.
+pub const TS_VIDEO_PES_BYTES: usize = RTMP_MESSAGE_BYTES;
+/// The longest PES packet of audio, in bytes: those that tell their length have half of it.
+pub const TS_AUDIO_PES_BYTES: usize = 128 * 1024;
+
 /// The longest part of a stream's name (vhost, app or stream), in bytes.
 pub const NAME_BYTES: usize = 255;
 /// The longest URL parameters kept (`?token=…`), in bytes.
 pub const PARAM_BYTES: usize = 2048;
 
-/// The longest head of an HTTP request, and the most bytes of trailers behind a chunked body.
+/// The longest head of an HTTP request or answer, and the most bytes of trailers behind a chunked body.
 pub const HTTP_HEAD_BYTES: usize = 16 * 1024;
-/// Header fields in one HTTP request.
+/// Header fields in one HTTP request or answer.
 pub const HTTP_HEADERS: usize = 64;
 /// The longest body of an HTTP request, in bytes: the API's are far shorter.
 pub const HTTP_BODY_BYTES: usize = 256 * 1024;
-/// The longest line before a chunk of an HTTP request's body, in bytes.
+/// The longest line before a chunk of an HTTP body, in bytes.
 pub const HTTP_CHUNK_LINE_BYTES: usize = 256;
+/// The longest URL that is asked for, in bytes: signed ones have some thousand.
+pub const HTTP_URL_BYTES: usize = 8 * 1024;
 /// The longest WebSocket message taken from a client, in bytes.
 pub const WEBSOCKET_MESSAGE_BYTES: usize = 64 * 1024;
 
@@ -80,6 +91,16 @@ pub const MP4_BOX_BYTES: usize = 1024 * 1024;
 pub const MP4_PLAIN_SAMPLES: usize = 4 * 1024 * 1024;
 /// Pieces of the fragments from which an MP4 file without fragments is made.
 pub const MP4_PLAIN_CHUNKS: usize = 1024 * 1024;
+
+/// The longest `moov` that frames are read by, in bytes: ten hours of 25 pictures a second with audio.
+pub const MP4_MOVIE_BYTES: usize = 16 * 1024 * 1024;
+/// The longest sample taken from an MP4 file, in bytes.
+pub const MP4_SAMPLE_BYTES: usize = RTMP_MESSAGE_BYTES;
+/// Sample descriptions of one track of an MP4 file.
+pub const MP4_DESCRIPTIONS: usize = 16;
+/// Bytes that are held of an MP4 stream to bring its tracks together: a segment of all video and then all
+/// audio is held as a whole.
+pub const MP4_STREAM_BYTES: usize = 32 * 1024 * 1024;
 
 /// The longest HLS segment, in bytes: 10 s of 25 Mbit/s.
 pub const HLS_SEGMENT_BYTES: usize = 32 * 1024 * 1024;
