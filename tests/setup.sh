@@ -24,6 +24,8 @@ has_file() { ls /usr/lib/"$1" /usr/lib64/"$1" /usr/lib/*/"$1" 2>/dev/null | grep
 
 has_pip() { { [ -x $tools/ffmpeg-new ] && [ -d $tools/python/playwright ]; } || python3 -m pip --version; }
 
+has_npm() { { [ -f $tools/players/hls.js ] && [ -f $tools/players/mpegts.js ]; } || npm --version; }
+
 install_missing() {
     [ -n "$missing" ] || return 0
     as_root=
@@ -69,6 +71,7 @@ if [ "${1:-test}" = test ]; then
     need vlc-bin has cvlc
     need vlc-plugin-base has_file vlc/plugins/access/libhttp_plugin.so
     need python3-pip has_pip
+    need npm has_npm
 fi
 
 install_missing
@@ -86,4 +89,27 @@ fi
 # What drives the browser; the browser is Debian's, which has H.264 and AAC.
 if [ "${1:-test}" = test ] && [ ! -d $tools/python/playwright ]; then
     python3 -m pip install --quiet --root-user-action=ignore --upgrade --target $tools/python playwright
+fi
+
+# player NAME VERSION SHA512 FILE: a player for browsers. Its package is whole as it is, so npm only fetches it.
+player() {
+    [ ! -f "$tools/players/$1" ] || return 0
+    mkdir -p $tools/players
+    (
+        cd $tools/players
+        npm pack --silent "$1@$2" >/dev/null
+        echo "$3  $1-$2.tgz" | sha512sum --check --quiet
+        tar -xzOf "$1-$2.tgz" "package/dist/$4" >"$1.part"
+        mv "$1.part" "$1"
+        rm "$1-$2.tgz"
+    )
+}
+
+if [ "${1:-test}" = test ]; then
+    player hls.js 1.7.4 \
+        dc697119d3ef4f6607bd060eb7ec8ecd3fc3122a2bfea255348ca51c0efb9207a805375042a8bbd06c1e7cd11498741e346ca30bc53adbe6ebbaa5bf4e99beb6 \
+        hls.min.js
+    player mpegts.js 1.8.2 \
+        71960c6b99ae0121f9e70ad2e892b9206914aa7080f7a7347fe59d9d6f758c82bdb3f37a3738e64d00c935883d039bbf1b64399e3d9bdf0d59c33cdeffd82ec4 \
+        mpegts.js
 fi

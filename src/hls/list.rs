@@ -66,6 +66,8 @@ pub(super) struct List {
     pub(super) part_target_us: Option<i64>,
     /// The number that the next segment to begin will get.
     pub(super) next_seq: u64,
+    /// Whether the next segment to begin doesn't continue the one before it.
+    pub(super) discontinuity: bool,
     /// Whether the stream is over for good.
     pub(super) finished: bool,
     /// Whether a segment that doesn't begin with a keyframe was ever listed.

@@ -152,7 +152,9 @@ impl List {
             out.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
         }
 
-        let open = self.open.as_ref().filter(|segment| !segment.parts.is_empty());
+        // With what stands before its first part, also while that is only hinted at: a player that took the
+        // hint for a continuation would not believe the playlist that says otherwise.
+        let open = self.open.as_ref().filter(|_| low_latency.is_some());
         // How long it is from each segment's end to the end of the last one.
         let mut after = self.duration_us();
         let parts_from = target.saturating_mul(PARTS_LISTED);
@@ -186,6 +188,9 @@ impl List {
         if let Some(segment) = open {
             head(out, segment, before, places)?;
             parts(out, segment, past(&segment.parts, open_us.saturating_sub(parts_from)), places)?;
+        }
+        if open.is_none() && self.discontinuity && low_latency.is_some() && !self.finished {
+            out.push_str("#EXT-X-DISCONTINUITY\n");
         }
         if let Some((segment, part)) = self.hint() {
             out.push_str("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"");

@@ -92,6 +92,8 @@ struct Read {
     segments: Vec<Listed>,
     open_parts: Vec<(String, f64)>,
     hint: Option<String>,
+    /// The discontinuity sequence number of the segment to come.
+    next_discontinuity_seq: u64,
     skipped: u64,
     ended: bool,
 }
@@ -171,6 +173,7 @@ fn read(text: &[u8]) -> Read {
         }
     }
     out.open_parts = parts;
+    out.next_discontinuity_seq = discontinuity_seq;
     out
 }
 
@@ -314,6 +317,11 @@ impl Disk {
             assert!(last.independent || !now.independent);
             assert!(!last.ended);
             assert!(now.next_seq() >= last.next_seq());
+            // Players of parts hold the segment to what was said before its first part.
+            let next = now.segments.iter().find(|s| s.seq == last.next_seq());
+            let is_as_said =
+                |seq| last.part_target.is_none() || now.ended || seq == last.next_discontinuity_seq;
+            assert!(is_as_said(next.map_or(now.next_discontinuity_seq, |s| s.discontinuity_seq)));
             let gone: Vec<_> = last.segments.iter().filter(|s| s.seq < seqs[0]).collect();
             if !gone.is_empty() && !self.bounded {
                 assert!(now.duration() >= 3.0 * f64::from(now.target) - 0.01);

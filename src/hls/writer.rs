@@ -59,8 +59,6 @@ pub struct Writer {
     maps: (u64, u32),
     /// The key, and for how many segments it was used.
     key: Option<(Arc<Resource>, [u8; 16], u32)>,
-    /// Whether the next segment doesn't continue the last one.
-    discontinuity: bool,
     /// Whether no segment of this publish has ended.
     is_first: bool,
     open: Option<Open>,
@@ -159,7 +157,6 @@ impl Writer {
             map: None,
             maps: (0, 0),
             key: None,
-            discontinuity: false,
             is_first: true,
             open: None,
             video: Clock::default(),
@@ -449,7 +446,7 @@ impl Writer {
     fn break_off(&mut self) {
         self.end_segment(None, false);
         self.pack = None;
-        self.discontinuity |= self.list.next_seq > 0;
+        self.list.discontinuity |= self.list.next_seq > 0;
         (self.video, self.audio, self.last_dts) = (Clock::default(), Clock::default(), None);
         self.gop = Gop::default();
         self.waits_since = None;
@@ -459,7 +456,7 @@ impl Writer {
     fn begin_segment(&mut self, when: &Calendar, starts: bool) -> bool {
         if starts && self.has_changed() {
             self.pack = None;
-            self.discontinuity |= self.list.next_seq > 0;
+            self.list.discontinuity |= self.list.next_seq > 0;
         }
         // After a segment that was ended without a keyframe, the next begins with what follows.
         if !starts && self.pack.is_none() {
@@ -497,7 +494,7 @@ impl Writer {
             len: 0,
             bytes: Bytes::new(),
             independent: true,
-            discontinuity: std::mem::take(&mut self.discontinuity),
+            discontinuity: std::mem::take(&mut self.list.discontinuity),
             key: None,
             map: self.map.as_ref().map(|(map, _)| Arc::clone(map)),
             parts: Vec::new(),
@@ -585,7 +582,7 @@ impl Writer {
         let Some(open) = self.open.take() else { return };
         let Some((mut segment, bytes)) = ended else {
             // As if it had never begun.
-            self.discontinuity |= began.is_some_and(|segment| segment.discontinuity);
+            self.list.discontinuity |= began.is_some_and(|segment| segment.discontinuity);
             return;
         };
         if self.list.target_s.is_none() {
