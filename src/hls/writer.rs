@@ -39,8 +39,9 @@ const SHORTEST_US: i64 = 1_000;
 const MAX_FRAME_US: i64 = 1_000_000;
 /// How far `[timestamp]` may be ahead of the clock, in fragments.
 const FLOOR_AHEAD: i64 = 20;
-/// The most that a segment may be longer than the target duration, in µs: rounded, EXTINF is at most that.
-const ROUNDED_AWAY_US: i64 = 499_000;
+/// The most that a segment may be longer than the target duration, in µs: rounded, EXTINF is at most that,
+/// also when a part that has no time left for it adds the least that a part is said to be.
+const ROUNDED_AWAY_US: i64 = 490_000;
 
 /// Makes one stream's HLS. Outputs are to be taken with [`poll_output`](Self::poll_output) after each
 /// call; of more than [`limits::HLS_OUTPUTS`] the oldest are lost.
