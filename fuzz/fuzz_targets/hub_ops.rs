@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use camrill::config::{Config, OnConflict, Settings, TimeJitter, Vhost};
 use camrill::hub::{Hub, LaneKey, Name, Player, Published, Refused, Source, Step, Stream, Totals};
-use camrill::media::{Codec, Frame, Kind, Ring, Role};
+use camrill::media::{Codec, Frame, Headers, Kind, Mux, Ring, Role};
 use camrill::time::Time;
 use libfuzzer_sys::fuzz_target;
 
@@ -328,7 +328,7 @@ impl World {
         let (stream, player) =
             self.hub.play(self.now, &name(n), &settings, client).expect("four streams fill no table");
         let lane = u64::from(client % 2);
-        self.hub.stream_mut(stream).expect("a stream").attach(LaneKey(lane));
+        self.hub.stream_mut(stream).expect("a stream").attach(LaneKey::Free(lane), || Box::new(Echo));
         *self.open(n, stream).users.entry(lane).or_default() += 1;
         let model = PlayerModel {
             name: n,
@@ -345,7 +345,7 @@ impl World {
     fn stop(&mut self, client: u32) {
         let Some(model) = self.players.remove(&client) else { return };
         let lane = u64::from(client % 2);
-        self.hub.stream_mut(model.stream).expect("a player's stream").detach(LaneKey(lane));
+        self.hub.stream_mut(model.stream).expect("a player's stream").detach(LaneKey::Free(lane));
         let stream = self.streams.get_mut(&model.name).expect("a player's stream");
         *stream.users.get_mut(&lane).expect("a lane") -= 1;
         self.hub.stop(self.now, model.stream, client);
@@ -398,7 +398,7 @@ impl World {
         for (at, client) in stream.players().to_vec().into_iter().enumerate() {
             let model = self.players.get_mut(&client).expect("a player");
             if blocked >> (at % 8) & 1 == 0 {
-                take(model, stream_model, stream, LaneKey(u64::from(client % 2)), room, sent);
+                take(model, stream_model, stream, LaneKey::Free(u64::from(client % 2)), room, sent);
             }
             oldest = oldest.min(model.player.cursor());
         }
@@ -490,6 +490,22 @@ fn bounded(ring: &Ring, stream: &Stream) {
     }
 }
 
+/// A format whose images are the first bytes of the frames.
+#[derive(Debug)]
+struct Echo;
+
+impl Mux for Echo {
+    fn start(&mut self, _: &Headers) {}
+
+    fn image(&mut self, frame: &Frame) -> Bytes {
+        frame.relay.slice(..8)
+    }
+
+    fn preamble(&mut self, _: &Headers, _: i64) -> Bytes {
+        Bytes::new()
+    }
+}
+
 /// One turn of one player: it takes up to `room` steps, and the first `sent` of the frames go out.
 fn take(
     model: &mut PlayerModel,
@@ -510,7 +526,8 @@ fn take(
                 model.waits(ring, gop_cache);
                 break;
             }
-            Step::Headers(headers, _) => {
+            Step::Headers(headers, at) => {
+                assert!(lane.join(model.player.cursor(), headers, at).is_empty());
                 model.seen.headers = true;
                 model.seen.decodable = false;
                 model.seen.config = headers.video.as_ref().map(|header| header.relay[8]);
@@ -518,7 +535,7 @@ fn take(
             Step::Frame(seq, frame) => {
                 given.push((seq, model.seen.clone()));
                 model.seen.frame(seq, frame, ring, written, (model.wants_audio, model.wants_video));
-                let image = lane.image(ring.base(), seq, || frame.relay.slice(..8));
+                let image = lane.image(ring, seq).expect("a frame that is held");
                 assert_eq!(image, &frame.relay[..8]);
                 model.player.taken();
             }
