@@ -16,10 +16,10 @@
 //! | [`hls`] | segments, parts, playlists, keys | mpegts fmp4 media wire |
 //! | [`hub`] | streams, who may publish, who plays, where each player stands | media config |
 //! | [`config`] | the table of directives, the file's syntax, the environment, typed settings | wire |
-//! | [`rtmp`] | handshake, chunks, messages, the server's session, URLs | amf flv media wire |
-//! | [`http`] | requests, responses, the server's session, WebSocket, JSON | wire |
-//! | [`mpegts`] | transport streams | codec media wire |
-//! | [`fmp4`] | init segments and fragments, and what is read back of them | codec media wire |
+//! | [`rtmp`] | handshake, chunks, messages, the sessions of both ends, URLs | amf flv media wire |
+//! | [`http`] | requests, responses, the sessions of both ends, WebSocket, JSON | wire |
+//! | [`mpegts`] | transport streams, written and read | codec media wire |
+//! | [`fmp4`] | fragmented MP4 and plain files, written and read | codec media wire |
 //! | [`flv`] | tags, legacy and enhanced; files | amf codec media wire |
 //! | [`amf`] | AMF0 and AMF3 values, depth-limited | wire |
 //! | [`media`] | frames, tracks, the ring, lanes, timestamp repair | codec wire |

@@ -72,8 +72,6 @@ pub struct Hls {
     pub wait_keyframe: bool,
     /// Whether segments are aligned to the clock.
     pub ts_floor: bool,
-    /// Most bytes read from an `on_hls_notify` answer.
-    pub nb_notify: usize,
     /// Whether players are known by a session in the playlist's URL.
     pub ctx: bool,
     /// Whether segments' URLs have that session too.
@@ -244,7 +242,6 @@ impl Hls {
             dispose: block.time("hls_dispose")?,
             wait_keyframe: block.switch("hls_wait_keyframe")?,
             ts_floor: block.switch("hls_ts_floor")?,
-            nb_notify: block.number("hls_nb_notify")?,
             ctx: block.switch("hls_ctx")?,
             ts_ctx: block.switch("hls_ts_ctx")?,
             dts_directly: block.switch("hls_dts_directly")?,

@@ -49,7 +49,7 @@ pub(super) static ROWS: &[Directive] = &[
     row("vhost/hls/hls_dispose", amount("s"), "120", "Remove everything when nothing came for so long, in s; 0 for never.").built_if(cfg!(feature = "hls")),
     row("vhost/hls/hls_wait_keyframe", Switch, "on", "End segments at keyframes only.").built_if(cfg!(feature = "hls")),
     row("vhost/hls/hls_ts_floor", Switch, "off", "Align segments to the clock.").built_if(cfg!(feature = "hls")),
-    row("vhost/hls/hls_nb_notify", count("bytes"), "64", "Most bytes read from an on_hls_notify answer.").built_if(cfg!(feature = "hls")),
+    row("vhost/hls/hls_nb_notify", count("bytes"), "64", "Most bytes read from an on_hls_notify answer."),
     row("vhost/hls/hls_ctx", Switch, "on", "Know players by a session in the playlist's URL.").built_if(cfg!(feature = "hls")),
     row("vhost/hls/hls_ts_ctx", Switch, "on", "Know players by a session in the segments' URLs too; turn it off where a cache stands before.").built_if(cfg!(feature = "hls")),
     row("vhost/hls/hls_keys", Switch, "off", "Encrypt segments (AES-128).").built_if(cfg!(feature = "hls")),
