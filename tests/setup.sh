@@ -57,6 +57,7 @@ if [ "${1:-test}" = test ]; then
     need valgrind has valgrind
     need ffmpeg has ffmpeg
     need rtmpdump has rtmpdump
+    need curl has curl
     need nginx has /usr/sbin/nginx
     need libnginx-mod-rtmp has_file nginx/modules/ngx_rtmp_module.so
     need gstreamer1.0-tools has gst-launch-1.0
