@@ -766,7 +766,9 @@ fn websockets_that_break_the_rules() {
         let pings = masked(0x89, &[7; 125]).repeat(1000);
         let end = Instant::now() + Duration::from_secs(20);
         while socket.write_all(&pings).is_ok() && Instant::now() < end {}
-        assert!(site.held() - before < 1 << 20, "{}", site.held() - before);
+        // 256 KiB of answers, each small and with its own cost, and what was read of more.
+        let held = site.held() - before;
+        assert!(held < 2 << 20, "{held}");
         drop(socket);
         for upgrade in [
             "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 12\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
