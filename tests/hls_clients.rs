@@ -3,6 +3,7 @@
 mod support;
 
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use camrill::engine::{Action, Event};
@@ -99,7 +100,9 @@ fn parts_keep_every_rule_over_a_hundred_segments() {
 fn relay(settings: &str, file: &Path, tracks: Tracks, kinds: &[Kind]) {
     let is_ts = !settings.contains("fmp4") && !settings.contains("low_latency");
     let server = Server::start_http(&format!("hls {{ enabled on; hls_fragment 1; {settings} }}"));
-    clients::publish(clients::ffmpeg(), file, &server.url("test")).finish();
+    // The older ffmpeg knows no enhanced FLV.
+    let ffmpeg = if tracks.0 == Video::Hevc { clients::new_ffmpeg() } else { clients::ffmpeg() };
+    clients::publish(ffmpeg, file, &server.url("test")).finish();
     server.wait_unpublish("test", 1);
     let start = |kind: &Kind| Player::start(*kind, server.http(), "/live/test.m3u8", tracks);
     let players: Vec<_> = kinds.iter().map(start).collect();
@@ -180,6 +183,69 @@ fn sound_alone_is_played() {
     for settings in ["", "hls_use_fmp4 on;"] {
         relay(settings, &file, (Video::None, Audio::Aac), &[Ffmpeg, NewFfmpeg]);
     }
+}
+
+/// Both containers, with the clip's packets coded anew.
+fn relay_coded(ffmpeg: fn() -> Command, codecs: &[&str], tracks: Tracks) {
+    let dir = TempDir::new();
+    let file = clients::encode(ffmpeg, &dir, codecs);
+    for settings in ["", "hls_use_fmp4 on;"] {
+        relay(settings, &file, tracks, &[Ffmpeg, NewFfmpeg]);
+    }
+}
+
+#[test]
+fn hevc_is_played() {
+    let x265 = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:bframes=2"];
+    relay_coded(clients::new_ffmpeg, &[&x265[..], &["-c:a", "aac"]].concat(), (Video::Hevc, Audio::Aac));
+}
+
+#[test]
+fn picture_alone_is_played() {
+    let codecs = ["-c:v", "libx264", "-preset", "veryfast", "-bf", "2", "-map", "0:v"];
+    relay_coded(clients::ffmpeg, &codecs, (Video::H264, Audio::None));
+}
+
+#[test]
+fn tracks_are_left_out_and_names_prefixed_as_set() {
+    let dir = TempDir::new();
+    let clip = clients::cut(&dir, 0, 6);
+    for (settings, codecs) in [
+        ("", r#"CODECS="avc1.64001e,mp4a.40.2""#),
+        ("hls_acodec an;", r#"CODECS="avc1.64001e""#),
+        ("hls_vcodec vn;", r#"CODECS="mp4a.40.2""#),
+    ] {
+        let prefix = "hls_entry_prefix http://cdn/x/;";
+        let server =
+            Server::start_http(&format!("hls {{ enabled on; hls_fragment 1; {prefix} {settings} }}"));
+        clients::publish(clients::ffmpeg(), &clip, &server.url("test")).finish();
+        server.wait_unpublish("test", 1);
+        let mut player = Connection::open(server.http());
+        let master = player.get("/live/test.m3u8").text();
+        assert!(master.contains(codecs), "{settings}: {master}");
+        let uri = master.lines().last().expect("a playlist's name");
+        let playlist = player.get(&format!("/live/{uri}")).text();
+        let names: Vec<_> = playlist.lines().filter(|line| !line.starts_with('#')).collect();
+        assert!(
+            names.len() >= 2 && names.iter().all(|name| name.starts_with("http://cdn/x/live/test-")),
+            "{playlist}"
+        );
+    }
+}
+
+#[test]
+fn what_hls_cannot_carry_has_no_playlist_and_a_reason() {
+    let dir = TempDir::new();
+    let codecs = ["-map", "1:a", "-c:a", "pcm_alaw", "-ar", "8000", "-ac", "1"];
+    let file = clients::encode(clients::ffmpeg, &dir, &codecs);
+    let top = "http_server { enabled on; listen 127.0.0.1:0; } http_api { enabled on; listen 127.0.0.1:0; }";
+    let server = Server::configured(top, "hls { enabled on; hls_fragment 1; }");
+    let _publisher = clients::publish_live(&file, &server.url("test"));
+    server.wait_log(1, "no HLS of __defaultVhost__/live/test: it can't carry PCMA");
+    assert_eq!(http::get(server.http(), "/live/test.m3u8").status, 404);
+    let api = http::get(server.api(), "/api/v1/streams").text();
+    let reason = r#""hls":{"error":"no HLS of __defaultVhost__/live/test: it can't carry PCMA"}"#;
+    assert!(api.contains(reason), "{api}");
 }
 
 /// What a host refuses gets no playlist, and with that nothing else.

@@ -37,15 +37,8 @@ impl Server {
         std::fs::write(&config, text).expect("the configuration");
         let process =
             Process::start(Command::new(program()).arg("-c").arg(&config).current_dir(repository("")));
-        let port_of = |role: &str| {
-            let ready = format!("] {role} listening on 127.0.0.1:");
-            let line = process.wait_log(1, &ready);
-            let port = line.split(&ready).nth(1).and_then(|rest| {
-                rest.split(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse().ok())
-            });
-            port.unwrap_or_else(|| panic!("no port in {line:?}"))
-        };
-        let (port, http) = (port_of("rtmp"), top.contains("http_server").then(|| port_of("http")));
+        let (port, http) =
+            (port_of(&process, "rtmp"), top.contains("http_server").then(|| port_of(&process, "http")));
         Self { process: Some(process), port, http, _dir: dir }
     }
 
@@ -56,6 +49,11 @@ impl Server {
     /// Where HTTP is served.
     pub(crate) fn http(&self) -> std::net::SocketAddr {
         ([127, 0, 0, 1], self.http.expect("a server that serves HTTP")).into()
+    }
+
+    /// Where the API is served.
+    pub(crate) fn api(&self) -> std::net::SocketAddr {
+        ([127, 0, 0, 1], port_of(self.process(), "http api")).into()
     }
 
     /// Ends it at once, as a power cut would.
@@ -109,6 +107,14 @@ impl Drop for Server {
         let status = status.expect("the server stops within three seconds of SIGTERM");
         assert!(status.success(), "the server stops cleanly: {status}");
     }
+}
+
+/// The port that a server's log says it listens at.
+fn port_of(process: &Process, role: &str) -> u16 {
+    let ready = format!("] {role} listening on 127.0.0.1:");
+    let line = process.wait_log(1, &ready);
+    let digits = line.split(&ready).nth(1).and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
+    digits.and_then(|digits| digits.parse().ok()).unwrap_or_else(|| panic!("no port in {line:?}"))
 }
 
 pub(crate) fn program() -> PathBuf {
