@@ -201,6 +201,15 @@ fn hevc_is_played() {
 }
 
 #[test]
+fn mp3_is_played() {
+    let dir = TempDir::new();
+    let codecs = ["-c:v", "libx264", "-preset", "veryfast", "-c:a", "libmp3lame", "-ar", "44100"];
+    let file = clients::encode(clients::ffmpeg, &dir, &codecs);
+    // In fragments it stands too, but ffmpeg wants a longer look there before it names the size of its frames.
+    relay("", &file, (Video::H264, Audio::Mp3), &[Ffmpeg, NewFfmpeg]);
+}
+
+#[test]
 fn picture_alone_is_played() {
     let codecs = ["-c:v", "libx264", "-preset", "veryfast", "-bf", "2", "-map", "0:v"];
     relay_coded(clients::ffmpeg, &codecs, (Video::H264, Audio::None));

@@ -28,6 +28,11 @@ const LEAP_BACK_US: i64 = 1_000_000;
 const STEP_US: i64 = 1_000;
 /// A publish's first segment, if it is shorter and tracks come or go, is dropped, in µs.
 const PRELUDE_US: i64 = 1_000_000;
+/// A track that shows itself so soon behind a publish's first frame, in µs, is in its first segment too: MP3
+/// has no header that would have said beforehand that it comes.
+const OPENING_US: i64 = 500_000;
+/// Frames of that time at most.
+const OPENING_FRAMES: usize = 256;
 /// How long nothing but what can't be carried comes, in µs, until the stream is refused.
 const REFUSED_AFTER_US: i64 = 1_000_000;
 /// How far a segment's date may be from the wall clock, in ms, before it is corrected; and by how much it
@@ -62,6 +67,8 @@ pub struct Writer {
     key: Option<(Arc<Resource>, [u8; 16], u32)>,
     /// Whether no segment of this publish has ended.
     is_first: bool,
+    /// The first frames of this publish, until it is too late for another track to be in its first segment.
+    opening: Option<Vec<(Calendar, Frame)>>,
     open: Option<Open>,
     video: Clock,
     audio: Clock,
@@ -159,6 +166,7 @@ impl Writer {
             maps: (0, 0),
             key: None,
             is_first: true,
+            opening: None,
             open: None,
             video: Clock::default(),
             audio: Clock::default(),
@@ -188,6 +196,7 @@ impl Writer {
         self.end();
         self.list.finished = false;
         self.is_first = true;
+        self.opening = Some(Vec::new());
         self.wanted = Described::default();
         self.left_out = LeftOut::default();
         headers.iter().for_each(|header| self.describe(header));
@@ -207,6 +216,9 @@ impl Writer {
             return;
         }
         let frame = self.in_time(frame);
+        if self.has_changed() {
+            self.begin_again();
+        }
         let starts = match frame.kind {
             Kind::Video => frame.role == Role::Key,
             _ => self.wanted.video.is_none() || self.has_waited(frame.dts),
@@ -215,6 +227,7 @@ impl Writer {
             self.cut_before(&frame, starts);
         }
         if self.open.is_some() || self.begin_segment(when, starts) {
+            self.remember(when, &frame);
             self.add(frame);
         }
         self.publish();
@@ -445,6 +458,7 @@ impl Writer {
 
     /// Ends the segment with nothing to follow it at once: a leap, or the publish's end.
     fn break_off(&mut self) {
+        self.opening = None;
         self.end_segment(None, false);
         self.pack = None;
         self.list.discontinuity |= self.list.next_seq > 0;
@@ -512,6 +526,31 @@ impl Writer {
         // What comes next is hinted at.
         self.is_dirty |= in_parts;
         true
+    }
+
+    /// Keeps a publish's first frames, for as long as its first segment may begin again.
+    fn remember(&mut self, when: &Calendar, frame: &Frame) {
+        let Some(opening) = &mut self.opening else { return };
+        let first = opening.first().map_or(frame.dts, |(_, first)| first.dts);
+        let is_early = frame.dts.saturating_sub(first) < OPENING_US && opening.len() < OPENING_FRAMES;
+        let is_whole = self.open.as_ref().is_some_and(|open| !open.in_parts);
+        if self.is_first && is_whole && is_early {
+            opening.push((*when, frame.clone()));
+        } else {
+            self.opening = None;
+        }
+    }
+
+    /// A track has shown itself right behind the publish's first frames: the first segment begins again, with
+    /// all tracks.
+    fn begin_again(&mut self) {
+        let opening = self.opening.take().unwrap_or_default();
+        let Some((when, _)) = opening.first() else { return };
+        self.end_segment(None, true);
+        self.pack = None;
+        if self.begin_segment(when, true) {
+            opening.into_iter().for_each(|(_, frame)| self.add(frame));
+        }
     }
 
     /// Adds a frame to the segment. One whose track has changed has to wait for the next segment.
