@@ -85,6 +85,8 @@ impl Engine {
             Session::Rtmp(session) => session.refuse(why),
             #[cfg(feature = "http")]
             Session::Http(_) => self.answer_text(id, 403, why),
+            // They ask nothing of us.
+            _ => {}
         }
     }
 }

@@ -3,7 +3,7 @@
 use log::info;
 
 use super::conn::{Conn, Flushed};
-use super::session::Said;
+use super::session::{Said, Session};
 use super::timers::{Alarm, Timers};
 use super::{Engine, Event, KEPT, READ_BUDGET, READ_BYTES, Subject, sys};
 use crate::error::{Code, Error, Result};
@@ -44,7 +44,13 @@ impl Engine {
                 Ok(None) => conn.readable = false,
                 // Who says no more may still be reading an answer.
                 Ok(Some(0)) if conn.session.outlives_input() => conn.closing = true,
-                Ok(Some(0)) => self.doom(id, "closed by the peer"),
+                Ok(Some(0)) => {
+                    conn.readable = false;
+                    if let Err(why) = conn.session.handle_end() {
+                        self.doom(id, &why);
+                    }
+                    self.drain(now, id);
+                }
                 Ok(Some(n)) => {
                     // Less than was asked for is all there is: what comes later is announced again. But an
                     // end that was announced together with it is not.
@@ -86,6 +92,7 @@ impl Engine {
                 let why = conn.session.last_words();
                 self.doom(id, why);
             }
+            Ok(Flushed::All) if conn.ending => self.end_push(now, id),
             #[cfg(feature = "http")]
             Ok(Flushed::All) if conn.session.has_source() => {
                 if self.pump(now, id) {
@@ -205,6 +212,9 @@ impl Engine {
             match conn.session.poll_output() {
                 Said::Transmit(bytes) => conn.queue(bytes),
                 Said::Rtmp(event) => self.on_said(now, id, event),
+                Said::Client(event) => self.on_client(now, id, event),
+                #[cfg(feature = "http")]
+                Said::Answer(answer) => self.on_answer(now, id, answer),
                 #[cfg(feature = "http")]
                 Said::Request(request) => self.on_request(now, id, request),
                 Said::Close => {
@@ -231,7 +241,7 @@ impl Engine {
                 self.doom(id, "replaced by another publisher");
             }
             Source::Encoder(id) => self.end_encoder(id),
-            Source::Ingest(id) => self.end_ingest(id),
+            Source::Ingest(id) => self.replace_ingest(id),
         }
         if let Some(name) = self.hub.stream(stream).map(|s| s.name().clone()) {
             let client = if let Source::Client(id, _) = old { id } else { 0 };
@@ -246,11 +256,8 @@ impl Engine {
         let (_, stream) = conn.publishes.swap_remove(at);
         let Some(name) = self.hub.stream(stream).map(|s| s.name().clone()) else { return };
         if self.hub.unpublish(now, stream, Source::Client(id, message_stream)) {
-            self.end_taps(now, stream);
             info!(id = id; "stopped publishing {name}");
-            self.mark_dirty(stream);
-            let event = Event::Unpublished(self.subject(id, stream, &name, ""));
-            self.tell(event);
+            self.on_unpublished(now, stream, &name, id);
         }
     }
 
@@ -260,6 +267,7 @@ impl Engine {
         stream.detach(playing.format.lane());
         let name = stream.name().clone();
         self.hub.stop(now, playing.stream, id);
+        self.unwatched(now, &name);
         self.watch_idle(playing.stream);
         info!(id = id; "stopped playing {name}");
         let event = Event::Stop(self.subject(id, playing.stream, &name, ""));
@@ -267,7 +275,10 @@ impl Engine {
     }
 
     fn close(&mut self, now: Time, id: u32, why: &str) {
-        self.stop_play(now, id);
+        match self.conns.find(id).is_some_and(|conn| matches!(conn.session, Session::RtmpClient(_))) {
+            true => self.stop_push(now, id),
+            false => self.stop_play(now, id),
+        }
         while let Some((message_stream, _)) = self.conns.find(id).and_then(|c| c.publishes.first().copied()) {
             self.unpublish(now, id, message_stream);
         }
@@ -299,6 +310,9 @@ impl Engine {
             self.tell(Event::Closed(subject, why.to_owned()));
         }
         self.conns.shrink();
+        if let Some(owner) = conn.owner {
+            self.on_owned_end(now, owner, why);
+        }
     }
 
     pub(super) fn subject(&self, id: u32, stream: u32, name: &Name, param: &str) -> Subject {

@@ -13,6 +13,7 @@ use mio::net::TcpStream;
 use smallvec::SmallVec;
 
 use super::format::Format;
+use super::outgoing::Owner;
 use super::session::Session;
 use super::sys;
 use crate::hub::{LaneKey, Player, Step, Stream};
@@ -36,6 +37,10 @@ pub(super) struct Conn {
     pub(super) socket: TcpStream,
     pub(super) peer: SocketAddr,
     pub(super) session: Session,
+    /// Who has made it, where it is ours.
+    pub(super) owner: Option<Owner>,
+    /// Once everything of the stream is sent, it is over.
+    pub(super) ending: bool,
     /// Input that came before the host's word on a request.
     pub(super) held: Vec<u8>,
     pub(super) play: Option<Playing>,
@@ -119,6 +124,8 @@ impl Conn {
             socket,
             peer,
             session,
+            owner: None,
+            ending: false,
             held: Vec::new(),
             play: None,
             publishes: SmallVec::new(),
@@ -146,7 +153,7 @@ impl Conn {
 
     /// Whether the host sees it as a client: it has connected, or plays.
     pub(super) fn is_client(&self) -> bool {
-        (self.connected || self.play.is_some()) && !self.dead
+        (self.connected || self.play.is_some()) && !self.dead && self.owner.is_none()
     }
 
     /// Reads once; `None` when the socket has no more now.

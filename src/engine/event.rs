@@ -20,6 +20,18 @@ pub enum Event {
     Play(Subject),
     /// A client plays no longer.
     Stop(Subject),
+    /// An ingest or a forward has entered another state.
+    Relay(super::RelayNews),
+    /// A name is to be looked up, where the host does that ([`super::Engine::resolve_by_host`]); the answer is
+    /// [`super::Engine::resolved`].
+    Resolve {
+        /// Names the question when it is answered.
+        ticket: u32,
+        /// The name.
+        host: String,
+        /// The port that will be connected to.
+        port: u16,
+    },
     /// A client waits for the host's word, by [`super::Engine::reply`].
     Admission(Admission),
     /// A writer of the host's ([`super::Engine::hls_open`]) has made a file.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::Engine;
+use crate::flv::Hevc;
 use crate::hub::{LaneKey, Player, Stream};
 use crate::media::{Frame, Headers, Mux, Ring};
 use crate::rtmp::relay;
@@ -16,20 +17,49 @@ use super::web::live::Live;
 /// How a player gets frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
-    /// RTMP messages of one message stream, in chunks of one size.
-    Rtmp { message_stream: u32, chunk_size: u32 },
+    /// RTMP messages.
+    Rtmp(Rtmp),
     /// The body of an HTTP response, or WebSocket messages.
     #[cfg(feature = "http")]
     Http(Live),
+}
+
+/// RTMP messages of one message stream, in chunks of one size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rtmp {
+    message_stream: u32,
+    chunk_size: u32,
+    /// The form of H.265 where it goes to a server; a player gets what came.
+    server: Option<Hevc>,
+}
+
+impl Rtmp {
+    /// For a player.
+    pub(super) fn player(message_stream: u32, chunk_size: u32) -> Self {
+        Self { message_stream, chunk_size, server: None }
+    }
+
+    /// For a server that we publish to.
+    pub(super) fn server(message_stream: u32, chunk_size: u32, hevc: Hevc) -> Self {
+        Self { message_stream, chunk_size, server: Some(hevc) }
+    }
+
+    fn lane(self) -> LaneKey {
+        let receiver = match self.server {
+            None => 0,
+            Some(Hevc::Enhanced) => 1,
+            Some(Hevc::Legacy) => 2,
+        };
+        // A chunk size has 24 bits.
+        LaneKey::Free(u64::from(self.message_stream) << 32 | receiver << 24 | u64::from(self.chunk_size))
+    }
 }
 
 impl Format {
     /// The lane of images in this format.
     pub(super) fn lane(self) -> LaneKey {
         match self {
-            Self::Rtmp { message_stream, chunk_size } => {
-                LaneKey::Free(u64::from(message_stream) << 32 | u64::from(chunk_size))
-            }
+            Self::Rtmp(rtmp) => rtmp.lane(),
             #[cfg(feature = "http")]
             Self::Http(live) => live.lane(),
         }
@@ -38,7 +68,7 @@ impl Format {
     /// What makes the images.
     pub(super) fn mux(self) -> Box<dyn Mux> {
         match self {
-            Self::Rtmp { message_stream, chunk_size } => Box::new(RtmpMux { message_stream, chunk_size }),
+            Self::Rtmp(rtmp) => Box::new(rtmp),
             #[cfg(feature = "http")]
             Self::Http(live) => live.mux(),
         }
@@ -48,7 +78,7 @@ impl Format {
     #[cfg_attr(not(feature = "http"), allow(unused_variables))]
     pub(super) fn may_start(self, now: Time, stream: &Stream) -> bool {
         match self {
-            Self::Rtmp { .. } => true,
+            Self::Rtmp(_) => true,
             #[cfg(feature = "http")]
             Self::Http(live) => live.may_start(now, stream),
         }
@@ -58,7 +88,7 @@ impl Format {
     #[cfg_attr(not(feature = "http"), allow(unused_variables))]
     pub(super) fn headers<'a>(self, ring: &Ring, headers: &'a Headers) -> Cow<'a, Headers> {
         match self {
-            Self::Rtmp { .. } => Cow::Borrowed(headers),
+            Self::Rtmp(_) => Cow::Borrowed(headers),
             #[cfg(feature = "http")]
             Self::Http(live) => live.headers(ring, headers),
         }
@@ -68,7 +98,7 @@ impl Format {
     #[cfg_attr(not(feature = "http"), allow(unused_variables))]
     pub(super) fn opening(self, stream: &Stream, player: &mut Player) -> Bytes {
         match self {
-            Self::Rtmp { .. } => Bytes::new(),
+            Self::Rtmp(_) => Bytes::new(),
             #[cfg(feature = "http")]
             Self::Http(live) => live.opening(stream, player),
         }
@@ -81,29 +111,32 @@ impl Engine {
     #[doc(hidden)]
     pub fn mux(suffix: &str, websocket: bool) -> Option<Box<dyn Mux>> {
         if suffix == "rtmp" {
-            return Some(Format::Rtmp { message_stream: 1, chunk_size: 60_000 }.mux());
+            return Some(Box::new(Rtmp::player(1, 60_000)));
         }
         #[cfg(feature = "http")]
         return super::web::live::mux(suffix, websocket);
         #[cfg(not(feature = "http"))]
-        return None;
+        {
+            let _ = websocket;
+            None
+        }
     }
 }
 
-#[derive(Debug)]
-struct RtmpMux {
-    message_stream: u32,
-    chunk_size: u32,
-}
-
-impl Mux for RtmpMux {
+impl Mux for Rtmp {
     fn start(&mut self, _: &Headers) {}
 
     fn image(&mut self, frame: &Frame) -> Bytes {
-        relay::image(frame, self.chunk_size, self.message_stream)
+        match self.server {
+            None => relay::image(frame, self.chunk_size, self.message_stream),
+            Some(hevc) => relay::image_as(frame, hevc, self.chunk_size, self.message_stream),
+        }
     }
 
     fn preamble(&mut self, headers: &Headers, at: i64) -> Bytes {
-        relay::headers(headers, at, self.chunk_size, self.message_stream)
+        match self.server {
+            None => relay::headers(headers, at, self.chunk_size, self.message_stream),
+            Some(hevc) => relay::headers_as(headers, hevc, at, self.chunk_size, self.message_stream),
+        }
     }
 }

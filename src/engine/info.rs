@@ -26,7 +26,7 @@ impl Engine {
         }
         for (_, stream) in self.hub.iter() {
             stats.publishers += u32::from(stream.publisher().is_some());
-            stats.players += stream.players().len() as u32;
+            stats.players += stream.viewers() as u32;
             stats.media_bytes += held(stream);
         }
         stats
@@ -111,7 +111,7 @@ impl Engine {
             name: stream.name().clone(),
             published: stream.publisher().is_some(),
             publisher: if let Some(Source::Client(client, _)) = stream.publisher() { client } else { 0 },
-            players: stream.players().len() as u32 + self.hls_viewers(stream.name()),
+            players: stream.viewers() as u32 + self.hls_viewers(stream.name()),
             video: stream.video().cloned(),
             audio: stream.audio().cloned(),
             video_frames: totals.video_frames,

@@ -1,252 +1,657 @@
-//! A virtual live: an FLV file played in real time as a stream, over and over.
+//! Streams that are pulled in: from other servers, or from files as if they were live.
 //!
-//! The file is read a little at a time, as its frames fall due. Across the loop timestamps go on: the
-//! file's length is its last timestamp plus the last step of that track.
+//! An ingest publishes its stream with the first frame that comes. Where it has several servers, the next one
+//! is tried at once when one fails, and the stream stays published meanwhile.
 
-use std::fs::File;
-use std::io::{self, Read};
+mod files;
+#[cfg(feature = "http")]
+mod http;
+
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::Bytes;
+use log::{info, warn};
+use mio::net::TcpStream;
 
-use crate::config::Ingest as Settings;
-use crate::flv::{self, file};
-use crate::media::{Codec, Frame, Headers, Kind, Role};
+use super::forward::shown;
+use super::outgoing::Owner;
+use super::relays::{Direction, RelayInfo, RelayNews, RelayState, until};
+use super::retry::{Retry, RetryPolicy};
+use super::session::Session;
+use super::timers::Alarm;
+use super::{Engine, Event};
+use crate::config::Ingest as Configured;
+use crate::error::{Code, Error, Result};
+#[cfg(feature = "http")]
+use crate::http::client::Url;
+use crate::hub::{Name, Source};
+use crate::media::{Frame, Kind, Role};
+use crate::rtmp::client::{Ended, Event as Said, Options, Purpose, Session as Client};
+use crate::rtmp::url::RtmpUrl;
 use crate::time::Time;
-use crate::wire::Malformed;
 
-/// How long after a failure the file is tried again (SRS's ingest does so every 3 s).
-pub(super) const RETRY: Duration = Duration::from_secs(3);
-/// Bytes read from the file at a time.
-const READ: usize = 32 * 1024;
-/// A frame that is this late is not made up for: the clock starts anew.
-const LATE: Duration = Duration::from_secs(5);
-/// What the last frame of a track counts as when the file has only one.
-const STEP_MS: i64 = 10;
+use files::Files;
+#[cfg(feature = "http")]
+use http::Http;
 
-/// Why a file can't be played.
-#[derive(Debug)]
-pub(super) enum IngestError {
-    Io(io::Error),
-    Malformed(u64, Malformed),
-    NoFrames,
-    NoFile,
+/// How often a server may send us elsewhere before that is a failure.
+const REDIRECTS_MAX: u32 = 5;
+/// Inputs of one ingest.
+pub const INPUTS_MAX: usize = 256;
+
+/// An ingest to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngestOptions {
+    /// The vhost that it is published in; empty for the default one.
+    pub vhost: String,
+    /// The application.
+    pub app: String,
+    /// The stream's name.
+    pub stream: String,
+    /// URLs (`rtmp://`, `rtmps://`, `http://`, `https://`), each tried when the one before it fails; or paths
+    /// of files, played one after another.
+    pub inputs: Vec<String>,
+    /// Whether files begin again when all have been played.
+    pub looped: bool,
+    /// Whether it runs only while somebody watches: it ends so long after the last viewer.
+    pub on_demand: Option<Duration>,
+    /// How often it is tried, and for how long.
+    pub retry: RetryPolicy,
 }
 
-impl std::fmt::Display for IngestError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Io(e) => write!(f, "{e}"),
-            Self::Malformed(at, cause) => write!(f, "not an FLV file before byte {at}: {cause}"),
-            Self::NoFile => f.write_str("not a regular file"),
-            Self::NoFrames => f.write_str("no audio or video frame in it"),
-        }
-    }
+/// Where an ingest's frames come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Input {
+    Files { paths: Vec<String>, looped: bool },
+    Servers(Vec<Server>),
 }
 
-/// One virtual live, open or waiting to try again.
+/// One server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Server {
+    Rtmp(Box<RtmpUrl>),
+    #[cfg(feature = "http")]
+    Http(Box<Url>),
+}
+
+/// One ingest.
 #[derive(Debug)]
 pub(super) struct Ingest {
-    pub(super) settings: Settings,
-    pub(super) stream: Option<u32>,
-    reader: Option<Reader>,
-    next: Option<(i64, Frame)>,
-    /// The wall time of timestamp 0.
-    start: Time,
-    /// Headers already given: repeats of the same at each loop are left out.
-    given: Headers,
+    name: Name,
+    input: Input,
+    on_demand: Option<Duration>,
+    policy: RetryPolicy,
+    /// As the configuration has it, where that has made it.
+    configured: Option<Configured>,
+    state: State,
+    /// The state that was told last.
+    told: RelayState,
+    /// The stream, while it is published.
+    stream: Option<u32>,
+    /// Which server it is at.
+    turn: usize,
+    /// How many of them have failed since media last flowed.
+    tried: usize,
+    /// Where the server has sent us, for this connection.
+    moved: Option<RtmpUrl>,
+    redirects: u32,
+    /// Pictures wait for a keyframe: there was none yet of this connection.
+    wants_key: bool,
+    retry: Retry,
+    reason: String,
+    starts: u32,
+    /// Of connections that have ended.
+    received: u64,
+    /// Since when nobody has watched.
+    unwatched: Option<Time>,
 }
 
 #[derive(Debug)]
-struct Reader {
-    file: File,
-    demuxer: file::Demuxer,
-    buffer: Vec<u8>,
-    filled: usize,
-    taken: usize,
-    read: u64,
-    /// What is added to the file's timestamps, in ms, in this round.
-    offset: i64,
-    first: Option<i64>,
-    tracks: [Track; 2],
+enum State {
+    /// Nobody watches.
+    Idle,
+    Waiting(Time),
+    Files(Box<Files>),
+    Dialing(u32),
+    /// The connection stands, no frame has come yet.
+    Asking(u32),
+    Running(u32, Time),
+    #[cfg(feature = "http")]
+    Http(Box<Http>),
+    Ended,
 }
 
-#[derive(Debug, Default, Clone, Copy)]
-struct Track {
-    last: Option<i64>,
-    step: i64,
+impl Engine {
+    /// Pulls a stream in, and answers the ingest's id. It goes on until [`Engine::ingest_close`], whatever
+    /// becomes of the servers, unless its policy says otherwise.
+    pub fn ingest_open(&mut self, options: &IngestOptions) -> Result<u32> {
+        let name = self.name(&options.vhost, &options.app, &options.stream)?;
+        let input = Input::parse(&options.inputs, options.looped)?;
+        let id = self.add_ingest(Ingest::new(name, input, options.on_demand, options.retry))?;
+        let now = self.now();
+        self.begin_ingest(now, id);
+        Ok(id)
+    }
+
+    /// Ends an ingest. Its stream is published no longer.
+    pub fn ingest_close(&mut self, id: u32) -> Result<()> {
+        if self.ingests.find(id).is_none() {
+            return Err(Error::new(Code::NotFound, format!("no ingest {id}")));
+        }
+        self.remove_ingest(self.now(), id);
+        Ok(())
+    }
+
+    fn add_ingest(&mut self, ingest: Ingest) -> Result<u32> {
+        let taken = self.ingests.iter().any(|(_, other)| other.name == ingest.name);
+        if taken {
+            return Err(Error::new(Code::Busy, format!("{} has an ingest already", ingest.name)));
+        }
+        let id = self.ingests.insert_with(|_| ingest);
+        id.ok_or_else(|| Error::new(Code::Limit, "too many ingests"))
+    }
+
+    /// Starts it, or has it wait for somebody who watches.
+    fn begin_ingest(&mut self, now: Time, id: u32) {
+        let Some(ingest) = self.ingests.find(id) else { return };
+        if ingest.on_demand.is_none() || self.viewers(&ingest.name) > 0 {
+            self.start_ingest(now, id);
+        }
+    }
+
+    fn remove_ingest(&mut self, now: Time, id: u32) {
+        self.stop_ingest(now, id);
+        self.ingests.remove(id);
+    }
+
+    /// Starts, stops and leaves alone the configuration's ingests, as the settings now have them.
+    pub(super) fn configure_ingests(&mut self) {
+        let wanted: Vec<_> = self.settings.vhosts.values().flat_map(|v| v.ingests.iter().cloned()).collect();
+        let now = self.now();
+        for id in self.ingests.ids() {
+            let Some(configured) = self.ingests.find(id).and_then(|ingest| ingest.configured.clone()) else {
+                continue;
+            };
+            if !wanted.contains(&configured) {
+                info!("ingest {} of {} stopped", configured.name, configured.url);
+                self.remove_ingest(now, id);
+            }
+        }
+        for configured in wanted {
+            if self.ingests.iter().any(|(_, ingest)| ingest.configured.as_ref() == Some(&configured)) {
+                continue;
+            }
+            let name = Name {
+                vhost: configured.vhost.clone(),
+                app: configured.app.clone(),
+                stream: configured.stream.clone(),
+            };
+            let input = Input::Files { paths: vec![configured.url.clone()], looped: true };
+            let label = configured.name.clone();
+            let policy = RetryPolicy { longest: Duration::from_secs(3), ..RetryPolicy::default() };
+            let mut ingest = Ingest::new(name, input, None, policy);
+            ingest.configured = Some(configured);
+            match self.add_ingest(ingest) {
+                Ok(id) => self.begin_ingest(now, id),
+                Err(e) => warn!("ingest {label}: {e}"),
+            }
+        }
+    }
+
+    /// Somebody watches a stream.
+    pub(super) fn watched(&mut self, now: Time, name: &Name) {
+        let Some(id) = self.ingest_of(name) else { return };
+        let Some(ingest) = self.ingests.find_mut(id) else { return };
+        ingest.unwatched = None;
+        if matches!(ingest.state, State::Idle) {
+            self.start_ingest(now, id);
+        }
+    }
+
+    /// Somebody watches a stream no longer.
+    pub(super) fn unwatched(&mut self, now: Time, name: &Name) {
+        let Some(id) = self.ingest_of(name).filter(|_| self.viewers(name) == 0) else { return };
+        let Some(ingest) = self.ingests.find_mut(id) else { return };
+        if let Some(linger) = ingest.on_demand {
+            ingest.unwatched = Some(now);
+            self.timers.set(now + linger, Alarm::Ingest(id));
+        }
+    }
+
+    /// Who watches a stream.
+    fn viewers(&self, name: &Name) -> usize {
+        let stream = self.hub.find(name).and_then(|id| self.hub.stream(id));
+        stream.map_or(0, |stream| stream.viewers()).saturating_add(self.hls_viewers(name) as usize)
+    }
+
+    fn ingest_of(&self, name: &Name) -> Option<u32> {
+        self.ingests.iter().find(|(_, ingest)| ingest.name == *name).map(|(id, _)| id)
+    }
+
+    /// It is to be tried again, has a frame that is due, or has been unwatched for long enough.
+    pub(super) fn on_ingest_alarm(&mut self, now: Time, id: u32) {
+        let Some(ingest) = self.ingests.find(id) else { return };
+        if let (Some(since), Some(linger)) = (ingest.unwatched, ingest.on_demand)
+            && since + linger <= now
+        {
+            self.stop_ingest(now, id);
+            self.set_ingest(now, id, State::Idle, "");
+            return;
+        }
+        match &ingest.state {
+            State::Waiting(at) if *at <= now => self.start_ingest(now, id),
+            State::Files(_) => self.play_files(now, id),
+            _ => {}
+        }
+    }
+
+    fn start_ingest(&mut self, now: Time, id: u32) {
+        let Some(ingest) = self.ingests.find_mut(id) else { return };
+        ingest.wants_key = true;
+        match &ingest.input {
+            Input::Files { paths, looped } => match Files::open(now, paths, *looped) {
+                Ok(files) => {
+                    self.set_ingest(now, id, State::Files(Box::new(files)), "");
+                    self.play_files(now, id);
+                }
+                Err(e) => self.retry_ingest(now, id, &e.to_string()),
+            },
+            Input::Servers(servers) => {
+                let url = match servers.get(ingest.turn) {
+                    Some(Server::Rtmp(url)) => ingest.moved.as_ref().unwrap_or(url),
+                    #[cfg(feature = "http")]
+                    Some(Server::Http(_)) => {
+                        if !self.start_http(now, id) {
+                            self.retry_ingest(now, id, "too many connections are being made");
+                        }
+                        return;
+                    }
+                    None => return,
+                };
+                let (host, port, limit) = (url.host.clone(), url.port, ingest.policy.connect);
+                match self.dial(now, Owner::Ingest(id), &host, port, limit) {
+                    Some(dial) => self.set_ingest(now, id, State::Dialing(dial), ""),
+                    None => self.retry_ingest(now, id, "too many connections are being made"),
+                }
+            }
+        }
+    }
+
+    /// Lets go of what its frames come from. The stream stays as it is.
+    fn disconnect_ingest(&mut self, now: Time, id: u32) {
+        let Some(ingest) = self.ingests.find_mut(id) else { return };
+        match std::mem::replace(&mut ingest.state, State::Idle) {
+            State::Dialing(dial) => self.undial(dial),
+            State::Asking(conn) | State::Running(conn, _) => {
+                let received = self.conns.find(conn).map_or(0, |conn| conn.session.received());
+                if let Some(ingest) = self.ingests.find_mut(id) {
+                    ingest.received = ingest.received.saturating_add(received);
+                }
+                self.let_go(now, conn, "the ingest has ended");
+            }
+            #[cfg(feature = "http")]
+            State::Http(http) => {
+                if let Some(ingest) = self.ingests.find_mut(id) {
+                    ingest.received = ingest.received.saturating_add(http.received);
+                }
+                self.abandon(now, http.fetch);
+            }
+            State::Files(_) | State::Idle | State::Waiting(_) | State::Ended => {}
+        }
+    }
+
+    fn stop_ingest(&mut self, now: Time, id: u32) {
+        self.disconnect_ingest(now, id);
+        self.unpublish_ingest(id);
+        if let Some(ingest) = self.ingests.find_mut(id) {
+            (ingest.moved, ingest.redirects, ingest.tried, ingest.unwatched) = (None, 0, 0, None);
+        }
+    }
+
+    fn unpublish_ingest(&mut self, id: u32) {
+        if let Some(stream) = self.ingests.find_mut(id).and_then(|ingest| ingest.stream.take()) {
+            self.finish_local(stream, Source::Ingest(id));
+        }
+    }
+
+    /// Its stream is published by somebody else now: it is tried again later.
+    pub(super) fn replace_ingest(&mut self, id: u32) {
+        let now = self.now();
+        if let Some(ingest) = self.ingests.find_mut(id) {
+            ingest.stream = None;
+            self.disconnect_ingest(now, id);
+            self.retry_ingest(now, id, "another publisher has taken the stream");
+        }
+    }
+
+    /// What it comes from has failed: the next server is tried at once, or all of them again later.
+    pub(super) fn fail_ingest(&mut self, now: Time, id: u32, why: &str) {
+        let Some(ingest) = self.ingests.find(id) else { return };
+        if matches!(ingest.state, State::Idle | State::Waiting(_) | State::Ended) {
+            return;
+        }
+        let url = ingest.shown();
+        self.disconnect_ingest(now, id);
+        let Some(ingest) = self.ingests.find_mut(id) else { return };
+        (ingest.moved, ingest.redirects) = (None, 0);
+        let servers = if let Input::Servers(servers) = &ingest.input { servers.len() } else { 1 };
+        ingest.turn = ingest.turn.saturating_add(1) % servers.max(1);
+        ingest.tried = ingest.tried.saturating_add(1);
+        if ingest.tried < servers {
+            warn!("ingest of {} from {url}: {why}; trying the next server", ingest.name);
+            why.clone_into(&mut ingest.reason);
+            self.start_ingest(now, id);
+        } else {
+            self.retry_ingest(now, id, why);
+        }
+    }
+
+    /// There is nothing left to be tried now.
+    fn retry_ingest(&mut self, now: Time, id: u32, why: &str) {
+        self.unpublish_ingest(id);
+        let entropy = self.entropy(now.as_micros() ^ u64::from(id));
+        let Some(ingest) = self.ingests.find_mut(id) else { return };
+        ingest.tried = 0;
+        let policy = ingest.policy;
+        match ingest.retry.failed(now, &policy, entropy) {
+            Some(at) => {
+                self.timers.set(at, Alarm::Ingest(id));
+                self.set_ingest(now, id, State::Waiting(at), why);
+            }
+            None => self.set_ingest(now, id, State::Ended, why),
+        }
+    }
+
+    /// Gives what is due of the files.
+    fn play_files(&mut self, now: Time, id: u32) {
+        loop {
+            let Some(ingest) = self.ingests.find_mut(id) else { return };
+            let State::Files(files) = &mut ingest.state else { return };
+            match files.poll(now) {
+                Ok(Some(frame)) => {
+                    if !self.ingest_frame(now, id, frame) {
+                        return;
+                    }
+                }
+                Ok(None) => {
+                    if let Some(due) = files.due() {
+                        self.timers.set(due, Alarm::Ingest(id));
+                    }
+                    return;
+                }
+                Err(e) => {
+                    let why = e.to_string();
+                    self.fail_ingest(now, id, &why);
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) fn on_ingest_dialed(&mut self, now: Time, id: u32, socket: TcpStream, peer: SocketAddr) {
+        let entropy = self.entropy(now.as_micros() ^ u64::from(id).rotate_left(32));
+        let Some(ingest) = self.ingests.find(id) else { return };
+        let Input::Servers(servers) = &ingest.input else { return };
+        let Some(Server::Rtmp(url)) = servers.get(ingest.turn) else { return };
+        let url = ingest.moved.as_ref().unwrap_or(url).clone();
+        let mut options = Options::new(Purpose::Play, url);
+        options.timeout = ingest.policy.connect;
+        options.idle = Some(ingest.policy.stall);
+        let session = Session::RtmpClient(Box::new(Client::new(now, entropy, options)));
+        if let Some(conn) = self.open(now, Owner::Ingest(id), socket, peer, session) {
+            self.set_ingest(now, id, State::Asking(conn), "");
+        }
+    }
+
+    pub(super) fn on_ingest_event(&mut self, now: Time, id: u32, conn: u32, said: Said) {
+        match said {
+            Said::Connected(_) | Said::Started => {}
+            Said::Frame { frame, .. } => {
+                if self.ingest_frame(now, id, frame)
+                    && self.ingests.find(id).is_some_and(|ingest| matches!(ingest.state, State::Asking(_)))
+                {
+                    self.set_ingest(now, id, State::Running(conn, now), "");
+                }
+            }
+            Said::Bad { kind, cause } => {
+                let Some(conn) = self.conns.find_mut(conn) else { return };
+                conn.bad_frames = conn.bad_frames.saturating_add(1);
+                if conn.bad_frames.is_power_of_two() {
+                    warn!("{kind:?} frame left out: {cause} ({} so far)", conn.bad_frames);
+                }
+            }
+            Said::Redirect { url, .. } => {
+                let Some(ingest) = self.ingests.find_mut(id) else { return };
+                ingest.redirects = ingest.redirects.saturating_add(1);
+                if ingest.redirects > REDIRECTS_MAX {
+                    let why = format!("the server sends us elsewhere, {REDIRECTS_MAX} times in a row");
+                    self.fail_ingest(now, id, &why);
+                    return;
+                }
+                info!("ingest of {} is sent on to {}", ingest.name, shown(&url));
+                ingest.moved = Some(*url);
+                self.disconnect_ingest(now, id);
+                self.start_ingest(now, id);
+            }
+            Said::Authenticate(_) => self.fail_ingest(now, id, "the server asks who plays"),
+            Said::Ended(how) => {
+                let why = match how {
+                    Ended::Unpublished => "the stream is published no longer",
+                    Ended::Stopped => "the stream is over",
+                    Ended::Closed => "the server closes the connection",
+                };
+                self.fail_ingest(now, id, why);
+            }
+        }
+    }
+
+    /// A frame has come. `false` if the ingest had to be given up over it.
+    fn ingest_frame(&mut self, now: Time, id: u32, frame: Frame) -> bool {
+        let Some(ingest) = self.ingests.find_mut(id) else { return false };
+        if frame.kind == Kind::Video && matches!(frame.role, Role::Key | Role::Delta) {
+            // A server may begin anywhere, and what a stream that goes on was built on is another's.
+            ingest.wants_key &= frame.role != Role::Key;
+            if ingest.wants_key {
+                return true;
+            }
+        }
+        let stream = match ingest.stream {
+            Some(stream) => stream,
+            None => match self.publish_ingest(now, id) {
+                Ok(stream) => stream,
+                Err(why) => {
+                    self.disconnect_ingest(now, id);
+                    self.retry_ingest(now, id, &why);
+                    return false;
+                }
+            },
+        };
+        if let Some(found) = self.hub.stream_mut(stream)
+            && found.write(now, frame)
+        {
+            self.mark_dirty(stream);
+        }
+        true
+    }
+
+    fn publish_ingest(&mut self, now: Time, id: u32) -> std::result::Result<u32, String> {
+        let gone = || "the ingest is gone".to_owned();
+        let ingest = self.ingests.find(id).ok_or_else(gone)?;
+        let (name, url) = (ingest.name.clone(), ingest.shown());
+        let Some(vhost) = self.settings.vhost(&name.vhost).cloned() else {
+            return Err(format!("vhost {} is not served", name.vhost));
+        };
+        let published = self.hub.publish(now, &name, &vhost, Source::Ingest(id));
+        let published = published.map_err(|_| format!("{name} is being published"))?;
+        if let Some(replaced) = published.replaced {
+            self.replaced(published.stream, replaced, 0);
+        }
+        let ingest = self.ingests.find_mut(id).ok_or_else(gone)?;
+        ingest.stream = Some(published.stream);
+        info!("ingest of {url} plays as {name}");
+        self.on_published(now, published.stream, &name, 0, "");
+        Ok(published.stream)
+    }
+
+    fn set_ingest(&mut self, now: Time, id: u32, state: State, why: &str) {
+        let Some(ingest) = self.ingests.find_mut(id) else { return };
+        ingest.state = state;
+        if !why.is_empty() {
+            why.clone_into(&mut ingest.reason);
+        }
+        if ingest.told == ingest.state.told() && why.is_empty() {
+            return;
+        }
+        if ingest.state.told() == RelayState::Running {
+            self.media_flows(now, id);
+        } else {
+            self.tell_ingest(now, id, why);
+        }
+    }
+
+    /// Media has begun to flow.
+    fn media_flows(&mut self, now: Time, id: u32) {
+        let Some(ingest) = self.ingests.find_mut(id) else { return };
+        ingest.starts = ingest.starts.saturating_add(1);
+        ingest.tried = 0;
+        ingest.retry.up(now);
+        self.tell_ingest(now, id, "");
+    }
+
+    fn tell_ingest(&mut self, now: Time, id: u32, why: &str) {
+        let Some(ingest) = self.ingests.find_mut(id) else { return };
+        let told = ingest.state.told();
+        ingest.told = told;
+        let (name, url, next) = (ingest.name.clone(), ingest.shown(), until(now, ingest.state.next()));
+        match told {
+            RelayState::Waiting => {
+                warn!("ingest of {name} from {url}: {why}; trying again in {} ms", next.as_millis());
+            }
+            RelayState::Ended => warn!("ingest of {name} from {url}: {why}; giving up"),
+            _ => {}
+        }
+        let news = RelayNews {
+            direction: Direction::Ingest,
+            id,
+            stream: self.hub.find(&name).unwrap_or(0),
+            name,
+            url,
+            state: told,
+            reason: why.to_owned(),
+            next,
+        };
+        self.tell(Event::Relay(news));
+    }
 }
 
 impl Ingest {
-    pub(super) fn new(settings: Settings) -> Self {
+    fn new(name: Name, input: Input, on_demand: Option<Duration>, policy: RetryPolicy) -> Self {
         Self {
-            settings,
+            name,
+            input,
+            on_demand,
+            policy,
+            configured: None,
+            state: State::Idle,
+            told: RelayState::Idle,
             stream: None,
-            reader: None,
-            next: None,
-            start: Time::ZERO,
-            given: Headers::default(),
+            turn: 0,
+            tried: 0,
+            moved: None,
+            redirects: 0,
+            wants_key: true,
+            retry: Retry::default(),
+            reason: String::new(),
+            starts: 0,
+            received: 0,
+            unwatched: None,
         }
     }
 
-    /// Opens the file and finds its first frame.
-    pub(super) fn open(&mut self, now: Time) -> Result<(), IngestError> {
-        let path = self.settings.url.as_str();
-        // A pipe would keep the loop waiting for its other end.
-        if !std::fs::metadata(path).map_err(IngestError::Io)?.is_file() {
-            return Err(IngestError::NoFile);
-        }
-        let file = File::open(path).map_err(IngestError::Io)?;
-        self.reader = Some(Reader {
-            file,
-            demuxer: file::Demuxer::new(),
-            buffer: vec![0; READ],
-            filled: 0,
-            taken: 0,
-            read: 0,
-            offset: 0,
-            first: None,
-            tracks: [Track::default(); 2],
-        });
-        self.given = Headers::default();
-        self.start = now;
-        self.next = None;
-        self.advance()
-    }
-
-    /// Closes the file.
-    pub(super) fn close(&mut self) {
-        self.reader = None;
-        self.next = None;
-    }
-
-    pub(super) fn is_open(&self) -> bool {
-        self.reader.is_some()
-    }
-
-    /// When the next frame is due.
-    pub(super) fn due(&self) -> Option<Time> {
-        let (ms, _) = self.next.as_ref()?;
-        Some(self.start + Duration::from_millis(u64::try_from(*ms).unwrap_or_default()))
-    }
-
-    /// The next frame, if it is due. After an error the file is to be closed.
-    pub(super) fn poll(&mut self, now: Time) -> Result<Option<Frame>, IngestError> {
-        let Some(due) = self.due() else { return Ok(None) };
-        if due > now {
-            return Ok(None);
-        }
-        if now.since(due) > LATE {
-            self.start = self.start + now.since(due);
-        }
-        let frame = self.next.take().map(|(_, frame)| frame);
-        self.advance()?;
-        Ok(frame)
-    }
-
-    /// Finds the next frame that is to be given, from the start again at the file's end.
-    fn advance(&mut self) -> Result<(), IngestError> {
-        let Some(reader) = &mut self.reader else { return Ok(()) };
-        loop {
-            let Some((ms, frame)) = reader.next()? else {
-                reader.rewind()?;
-                continue;
-            };
-            if frame.role == Role::Header {
-                if self.given.holds(&frame) {
-                    continue;
+    /// Where it comes from now, as it may stand in a log.
+    fn shown(&self) -> String {
+        match &self.input {
+            Input::Files { paths, .. } => paths.join(" "),
+            Input::Servers(servers) => match (&self.moved, servers.get(self.turn)) {
+                (Some(url), _) => shown(url),
+                (None, Some(Server::Rtmp(url))) => shown(url),
+                #[cfg(feature = "http")]
+                (None, Some(Server::Http(url))) => {
+                    let url = url.to_string();
+                    url.split('?').next().unwrap_or_default().to_owned()
                 }
-                match frame.kind {
-                    Kind::Audio => self.given.audio = Some(frame.clone()),
-                    Kind::Video => self.given.video = Some(frame.clone()),
-                    Kind::Data => self.given.metadata = Some(frame.clone()),
-                }
-            }
-            self.next = Some((ms, frame));
-            return Ok(());
+                (None, None) => String::new(),
+            },
+        }
+    }
+
+    pub(super) fn info(&self, now: Time, id: u32, engine: &Engine) -> RelayInfo {
+        let (conn, since) = match self.state {
+            State::Running(conn, since) => (Some(conn), since),
+            State::Asking(conn) => (Some(conn), now),
+            _ => (None, now),
+        };
+        let conn = conn.and_then(|conn| engine.conns.find(conn));
+        RelayInfo {
+            direction: Direction::Ingest,
+            id,
+            name: self.name.clone(),
+            url: self.shown(),
+            state: self.state.told(),
+            reason: self.reason.clone(),
+            next: until(now, self.state.next()),
+            failures: self.retry.failures(),
+            starts: self.starts,
+            bytes: self.received.saturating_add(conn.map_or(0, |conn| conn.session.received())),
+            skips: 0,
+            running: now.since(since),
         }
     }
 }
 
-impl Reader {
-    /// The next frame of the file with its place in ms from the start of the live; `None` at the end.
-    fn next(&mut self) -> Result<Option<(i64, Frame)>, IngestError> {
-        loop {
-            let mut input = self.buffer.get(self.taken..self.filled).unwrap_or_default();
-            let before = input.len();
-            let tag = self.demuxer.handle_input(&mut input);
-            self.taken += before - input.len();
-            match tag.map_err(|cause| IngestError::Malformed(self.read, cause))? {
-                Some(tag) => {
-                    if let Some(frame) = self.frame(tag) {
-                        return Ok(Some(frame));
-                    }
-                }
-                None if self.taken < self.filled => {}
-                None => {
-                    self.filled = self.file.read(&mut self.buffer).map_err(IngestError::Io)?;
-                    self.taken = 0;
-                    self.read += self.filled as u64;
-                    if self.filled == 0 {
-                        return Ok(None);
-                    }
-                }
-            }
+impl Input {
+    fn parse(inputs: &[String], looped: bool) -> Result<Self> {
+        let argument = |message: String| Error::new(Code::InvalidArgument, message);
+        if inputs.is_empty() || inputs.len() > INPUTS_MAX {
+            return Err(argument(format!(
+                "1 to {INPUTS_MAX} inputs were expected, there are {}",
+                inputs.len()
+            )));
         }
-    }
-
-    /// A tag's frame at its place; `None` for what can't be relayed.
-    fn frame(&mut self, tag: file::Tag) -> Option<(i64, Frame)> {
-        let frame = match tag.kind {
-            Kind::Data => metadata(&tag.body)?,
-            kind => flv::frame(kind, 0, tag.body).ok()?,
-        };
-        let raw = i64::from(tag.timestamp_ms);
-        let moves = matches!(frame.role, Role::Key | Role::Delta) && frame.kind != Kind::Data;
-        let ms = raw.saturating_sub(self.first.unwrap_or(raw)).max(0);
-        if moves {
-            self.first.get_or_insert(raw);
-            let track = &mut self.tracks[usize::from(frame.kind == Kind::Video)];
-            if let Some(last) = track.last {
-                track.step = ms.saturating_sub(last).clamp(1, 10_000);
-            }
-            track.last = Some(ms);
+        if inputs.iter().all(|input| !input.contains("://")) {
+            return Ok(Self::Files { paths: inputs.to_vec(), looped });
         }
-        let at = self.offset.saturating_add(ms);
-        let dts = at.saturating_mul(1000);
-        let pts = dts.saturating_add(frame.pts.saturating_sub(frame.dts));
-        Some((at, Frame { dts, pts, ..frame }))
-    }
-
-    /// Goes back to the file's start.
-    fn rewind(&mut self) -> Result<(), IngestError> {
-        use std::io::Seek;
-
-        let end = |t: &Track| t.last.map(|last| last + if t.step > 0 { t.step } else { STEP_MS });
-        let Some(length) = self.tracks.iter().filter_map(end).max() else {
-            return Err(IngestError::NoFrames);
+        let server = |input: &String| {
+            let wrong = |e: &dyn std::fmt::Display| argument(format!("ingest of {input:?}: {e}"));
+            #[cfg(feature = "http")]
+            if input.starts_with("http") {
+                return Ok(Server::Http(Box::new(Url::parse(input).map_err(|e| wrong(&e))?)));
+            }
+            Ok(Server::Rtmp(Box::new(RtmpUrl::parse(input).map_err(|e| wrong(&e))?)))
         };
-        self.offset = self.offset.saturating_add(length);
-        self.first = None;
-        self.tracks = [Track::default(); 2];
-        self.demuxer = file::Demuxer::new();
-        self.filled = 0;
-        self.taken = 0;
-        self.read = 0;
-        self.file.rewind().map_err(IngestError::Io)
+        inputs.iter().map(server).collect::<Result<_>>().map(Self::Servers)
     }
 }
 
-/// A script tag as a publisher would send it.
-fn metadata(body: &Bytes) -> Option<Frame> {
-    let metadata = flv::metadata(body).ok()??;
-    Some(Frame {
-        kind: Kind::Data,
-        codec: Codec::Script,
-        role: Role::Header,
-        dts: 0,
-        pts: 0,
-        payload: metadata.body,
-        relay: Bytes::new(),
-    })
+impl State {
+    fn told(&self) -> RelayState {
+        match self {
+            Self::Idle => RelayState::Idle,
+            Self::Waiting(_) => RelayState::Waiting,
+            Self::Dialing(_) | Self::Asking(_) => RelayState::Connecting,
+            #[cfg(feature = "http")]
+            Self::Http(http) if http.since.is_none() => RelayState::Connecting,
+            #[cfg(feature = "http")]
+            Self::Http(_) => RelayState::Running,
+            Self::Files(_) | Self::Running(..) => RelayState::Running,
+            Self::Ended => RelayState::Ended,
+        }
+    }
+
+    fn next(&self) -> Option<Time> {
+        match self {
+            Self::Waiting(at) => Some(*at),
+            _ => None,
+        }
+    }
 }

@@ -1,12 +1,11 @@
-//! Streams that this process publishes itself: from encoders' threads, and virtual live.
+//! Streams that this process publishes itself, from encoders' threads; and what every publish begins and
+//! ends.
 
 use std::sync::Arc;
 
-use log::{info, warn};
+use log::info;
 
 use super::encoder::Encoder;
-use super::ingest::{Ingest, RETRY};
-use super::timers::Alarm;
 use super::{Engine, Event, FrameSource};
 use crate::config::Vhost;
 use crate::config::table::DEFAULT_VHOST;
@@ -44,9 +43,7 @@ impl Engine {
             self.replaced(published.stream, replaced, 0);
         }
         info!("an encoder publishes {name}");
-        self.begin_taps(now, published.stream);
-        let event = Event::Published(self.subject(0, published.stream, &name, ""));
-        self.tell(event);
+        self.on_published(now, published.stream, &name, 0, "");
         // What it had written before.
         self.drain_encoders(now);
         Ok(id)
@@ -117,138 +114,30 @@ impl Engine {
         self.tell(Event::EncoderEnded { encoder: id });
     }
 
-    /// The file is closed; it is tried again later.
-    pub(super) fn end_ingest(&mut self, id: u32) {
-        let now = self.now();
-        if let Some(ingest) = self.ingests.find_mut(id) {
-            ingest.close();
-            ingest.stream = None;
-            self.timers.set(now + RETRY, Alarm::Ingest(id));
-        }
-    }
-
-    /// Starts, stops and leaves alone virtual lives, as the settings now have them.
-    pub(super) fn configure_ingests(&mut self) {
-        let wanted: Vec<_> = self.settings.vhosts.values().flat_map(|v| v.ingests.iter().cloned()).collect();
-        for id in self.ingests.ids() {
-            if self.ingests.find(id).is_some_and(|ingest| !wanted.contains(&ingest.settings))
-                && let Some(ingest) = self.ingests.remove(id)
-            {
-                info!("ingest {} of {} stopped", ingest.settings.name, ingest.settings.url);
-                if let Some(stream) = ingest.stream {
-                    self.finish_local(stream, Source::Ingest(id));
-                }
-            }
-        }
-        let now = self.now();
-        for settings in wanted {
-            if self.ingests.iter().any(|(_, ingest)| ingest.settings == settings) {
-                continue;
-            }
-            if let Some(id) = self.ingests.insert_with(|_| Ingest::new(settings)) {
-                self.run_ingest(now, id);
-            }
-        }
-    }
-
-    /// Gives what is due of a virtual live, or opens it.
-    pub(super) fn run_ingest(&mut self, now: Time, id: u32) {
-        let Some(ingest) = self.ingests.find(id) else { return };
-        if !ingest.is_open() && !self.open_ingest(now, id) {
-            self.timers.set(now + RETRY, Alarm::Ingest(id));
-            return;
-        }
-        let Some(ingest) = self.ingests.find_mut(id) else { return };
-        let Some(stream) = ingest.stream else { return };
-        let mut wrote = false;
-        let failed = loop {
-            match ingest.poll(now) {
-                Ok(Some(frame)) => {
-                    if let Some(found) = self.hub.stream_mut(stream) {
-                        wrote |= found.write(now, frame);
-                    }
-                }
-                Ok(None) => {
-                    if let Some(due) = ingest.due() {
-                        self.timers.set(due, Alarm::Ingest(id));
-                    }
-                    break None;
-                }
-                Err(e) => break Some(e.to_string()),
-            }
-        };
-        let settings = failed.as_ref().map(|_| ingest.settings.clone());
-        if wrote {
-            self.mark_dirty(stream);
-        }
-        if let (Some(why), Some(settings)) = (failed, settings) {
-            warn!(
-                "ingest {} of {}: {why}; trying again in {} ms",
-                settings.name,
-                settings.url,
-                RETRY.as_millis()
-            );
-            self.finish_local(stream, Source::Ingest(id));
-            self.end_ingest(id);
-        }
-    }
-
-    fn open_ingest(&mut self, now: Time, id: u32) -> bool {
-        let Some(ingest) = self.ingests.find_mut(id) else { return false };
-        let settings = ingest.settings.clone();
-        if let Err(e) = ingest.open(now) {
-            ingest.close();
-            warn!(
-                "ingest {} of {}: {e}; trying again in {} ms",
-                settings.name,
-                settings.url,
-                RETRY.as_millis()
-            );
-            return false;
-        }
-        let Some(vhost) = self.settings.vhost(&settings.vhost).cloned() else {
-            warn!("ingest {}: vhost {} is not served", settings.name, settings.vhost);
-            self.close_ingest(id);
-            return false;
-        };
-        let name = Name { vhost: vhost.name.clone(), app: settings.app, stream: settings.stream };
-        let published = match self.hub.publish(now, &name, &vhost, Source::Ingest(id)) {
-            Ok(published) => published,
-            Err(_) => {
-                warn!("ingest {}: {name} is being published", settings.name);
-                self.close_ingest(id);
-                return false;
-            }
-        };
-        if let Some(replaced) = published.replaced {
-            self.replaced(published.stream, replaced, 0);
-        }
-        if let Some(ingest) = self.ingests.find_mut(id) {
-            ingest.stream = Some(published.stream);
-        }
-        self.begin_taps(now, published.stream);
-        info!("ingest {} plays {} as {name}", settings.name, settings.url);
-        let event = Event::Published(self.subject(0, published.stream, &name, ""));
+    /// A stream is being published: by `client`, or by this process if that is 0.
+    pub(super) fn on_published(&mut self, now: Time, stream: u32, name: &Name, client: u32, param: &str) {
+        self.begin_taps(now, stream);
+        let event = Event::Published(self.subject(client, stream, name, param));
         self.tell(event);
-        true
+        self.begin_forwards(now, name);
     }
 
-    fn close_ingest(&mut self, id: u32) {
-        if let Some(ingest) = self.ingests.find_mut(id) {
-            ingest.close();
-        }
+    /// It is published no longer.
+    pub(super) fn on_unpublished(&mut self, now: Time, stream: u32, name: &Name, client: u32) {
+        self.end_taps(now, stream);
+        self.mark_dirty(stream);
+        self.end_forwards(now, name);
+        let event = Event::Unpublished(self.subject(client, stream, name, ""));
+        self.tell(event);
     }
 
     /// One of our own publishers has ended.
-    fn finish_local(&mut self, stream: u32, source: Source) {
+    pub(super) fn finish_local(&mut self, stream: u32, source: Source) {
         let Some(name) = self.hub.stream(stream).map(|s| s.name().clone()) else { return };
         let now = self.now();
         if self.hub.unpublish(now, stream, source) {
-            self.end_taps(now, stream);
             info!("{name} is published no longer");
-            self.mark_dirty(stream);
-            let event = Event::Unpublished(self.subject(0, stream, &name, ""));
-            self.tell(event);
+            self.on_unpublished(now, stream, &name, 0);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The loop: sockets, timers, sessions, virtual live, and the ways in from other threads.
+//! The loop: sockets, timers, sessions, streams from and to other servers, and the ways in from other threads.
 //!
 //! An [`Engine`] lives on one thread. [`Engine::turn`] waits for sockets and times and does what is due;
 //! it calls nobody. What the host is to know lies in a queue, drained with [`Engine::poll_event`], and
@@ -9,6 +9,7 @@ mod accept;
 mod admission;
 mod clients;
 mod conn;
+mod dial;
 #[cfg(any(feature = "hls", feature = "dvr"))]
 mod disk;
 #[cfg(feature = "dvr")]
@@ -16,7 +17,10 @@ mod dvr;
 mod encoder;
 mod event;
 mod fanout;
+#[cfg(feature = "http")]
+mod fetch;
 mod format;
+mod forward;
 #[cfg(feature = "hls")]
 mod hls;
 mod info;
@@ -24,9 +28,13 @@ mod ingest;
 #[cfg(any(feature = "hls", feature = "dvr"))]
 mod jobs;
 mod local;
+mod outgoing;
 #[cfg(feature = "http")]
 mod rates;
+mod relays;
 mod remote;
+mod resolver;
+mod retry;
 mod rtmp;
 mod session;
 mod sys;
@@ -56,18 +64,26 @@ use crate::time::Time;
 
 use accept::Listener;
 use conn::{Conn, Frames};
+use dial::{Attempt, Dial};
 use encoder::Encoder;
+use forward::Forward;
 use ingest::Ingest;
+use resolver::Resolver;
 use timers::{Alarm, Timers};
 
 pub use accept::Role;
+pub use dial::ADDRESSES_MAX;
 #[cfg(feature = "dvr")]
 pub use dvr::{DvrNews, DvrOptions};
 pub use encoder::FrameSource;
 pub use event::{Action, Admission, ClientInfo, Doing, Event, Stats, StreamInfo, Subject};
+pub use forward::ForwardOptions;
 #[cfg(feature = "hls")]
 pub use hls::{HlsFile, HlsOptions};
+pub use ingest::{INPUTS_MAX, IngestOptions};
+pub use relays::{Direction, RelayInfo, RelayNews, RelayState};
 pub use remote::{CALLS_MAX, Call, Remote};
+pub use retry::RetryPolicy;
 #[cfg(feature = "http")]
 pub use web::mounts::{
     ANSWER_TIMEOUT, ANSWER_WAITING_BYTES, HttpRequest, MOUNTS_MAX, Ports, REQUESTS_WAITING_MAX,
@@ -108,6 +124,15 @@ pub struct Engine {
     hub: Hub,
     encoders: Table<Encoder>,
     ingests: Table<Ingest>,
+    forwards: Table<Forward>,
+    dials: Table<Dial>,
+    /// Their ids are tokens beside connections' ids.
+    attempts: Table<Attempt>,
+    /// There from the first name on.
+    resolver: Option<Resolver>,
+    own_resolver: bool,
+    #[cfg(feature = "http")]
+    fetches: Table<fetch::Fetch>,
     tickets: Table<u32>,
     #[cfg(any(feature = "hls", feature = "dvr"))]
     taps: std::collections::HashMap<u32, taps::Taps>,
@@ -184,6 +209,13 @@ impl Engine {
             hub: Hub::default(),
             encoders: Table::default(),
             ingests: Table::default(),
+            forwards: Table::default(),
+            dials: Table::default(),
+            attempts: Table::apart(),
+            resolver: None,
+            own_resolver: false,
+            #[cfg(feature = "http")]
+            fetches: Table::default(),
             tickets: Table::default(),
             #[cfg(any(feature = "hls", feature = "dvr"))]
             taps: std::collections::HashMap::new(),
@@ -292,12 +324,17 @@ impl Engine {
             match event.token() {
                 WAKER => {
                     self.drain_encoders(now);
+                    self.drain_resolver(now);
                     #[cfg(any(feature = "hls", feature = "dvr"))]
                     self.drain_disk(now);
                 }
                 Token(n) if n < FIRST_LISTENER + self.listeners.len() => self.accept(now, n - FIRST_LISTENER),
                 Token(n) => {
                     let id = n as u32;
+                    if self.attempts.find(id).is_some() {
+                        self.on_attempt(now, id);
+                        continue;
+                    }
                     let Some(conn) = self.conns.find_mut(id) else { continue };
                     if event.is_writable() {
                         conn.writable();
@@ -322,7 +359,9 @@ impl Engine {
             match alarm {
                 Alarm::Listener(index) => self.accept(now, index),
                 Alarm::Stream(id) => self.on_stream_alarm(now, id),
-                Alarm::Ingest(id) => self.run_ingest(now, id),
+                Alarm::Ingest(id) => self.on_ingest_alarm(now, id),
+                Alarm::Forward(id) => self.on_forward_alarm(now, id),
+                Alarm::Dial(id) => self.on_dial_alarm(now, id),
                 #[cfg(feature = "hls")]
                 Alarm::Hls(id) => self.on_hls_alarm(now, id),
                 #[cfg(all(feature = "hls", feature = "http"))]
@@ -428,7 +467,8 @@ impl Drop for Engine {
         if self.process == std::process::id() {
             self.stop_taps();
         } else {
-            // The disk's thread is not in this process, and may have held its locks when this came to be.
+            // Threads are not in this process, and may have held their locks when it came to be.
+            std::mem::forget(self.resolver.take());
             #[cfg(any(feature = "hls", feature = "dvr"))]
             std::mem::forget(self.disk.take());
         }

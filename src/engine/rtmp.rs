@@ -4,7 +4,7 @@ use log::{info, warn};
 
 use super::clients::hub_name;
 use super::conn::{Playing, STALL_MIN, Wish};
-use super::format::Format;
+use super::format::{Format, Rtmp};
 use super::{Engine, Event};
 use crate::hub::{Refused, Source};
 use crate::rtmp::server::{ConnectOptions, ConnectRequest, Event as Said, PublishOptions, StreamRequest};
@@ -99,9 +99,7 @@ impl Engine {
         session.accept_publish(now, options);
         info!(id = id; "publishes {name}");
         self.watch_idle(published.stream);
-        self.begin_taps(now, published.stream);
-        let event = Event::Published(self.subject(id, published.stream, &name, &request.name.param));
-        self.tell(event);
+        self.on_published(now, published.stream, &name, id, &request.name.param);
     }
 
     pub(super) fn grant_play(&mut self, now: Time, id: u32, request: &StreamRequest) {
@@ -118,13 +116,14 @@ impl Engine {
         let Some(conn) = self.conns.find_mut(id) else { return };
         let Some(session) = conn.session.rtmp() else { return };
         session.accept_play();
-        let format = Format::Rtmp { message_stream: request.stream, chunk_size: session.chunk_size() };
+        let format = Format::Rtmp(Rtmp::player(request.stream, session.chunk_size()));
         conn.play = Some(Playing::new(stream, player, format));
         conn.stall = vhost.play.queue_length.max(STALL_MIN);
         if let Some(found) = self.hub.stream_mut(stream) {
             found.attach(format.lane(), || format.mux());
         }
         info!(id = id; "plays {name}");
+        self.watched(now, &name);
         self.ask_for_key(stream);
         let event = Event::Play(self.subject(id, stream, &name, &request.name.param));
         self.tell(event);

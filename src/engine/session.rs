@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::rtmp::client;
 use crate::rtmp::server::{Event, Output, Session as Rtmp};
 use crate::rtmp::url::StreamName;
 use crate::time::Time;
@@ -15,6 +16,10 @@ pub(super) enum Session {
     Rtmp(Box<Rtmp>),
     #[cfg(feature = "http")]
     Http(Box<Web>),
+    /// We are the client.
+    RtmpClient(Box<client::Session>),
+    #[cfg(feature = "http")]
+    HttpClient(Box<crate::http::client::Session>),
 }
 
 /// What a session says next.
@@ -24,6 +29,11 @@ pub(super) enum Said {
     Transmit(Bytes),
     /// What an RTMP client wants or brings.
     Rtmp(Event),
+    /// What an RTMP server says or brings.
+    Client(client::Event),
+    /// What an HTTP server answers.
+    #[cfg(feature = "http")]
+    Answer(Answer),
     /// A request to answer.
     #[cfg(feature = "http")]
     Request(Box<crate::http::Request>),
@@ -33,6 +43,15 @@ pub(super) enum Said {
     Timeout(Option<Time>),
 }
 
+/// What an HTTP server answers, piece by piece.
+#[cfg(feature = "http")]
+#[derive(Debug)]
+pub(super) enum Answer {
+    Head(Box<crate::http::client::ResponseHead>),
+    Body(Bytes),
+    End,
+}
+
 impl Session {
     /// Takes what it can of the input.
     pub(super) fn handle_input(&mut self, now: Time, input: &mut &[u8]) -> Result<(), String> {
@@ -40,6 +59,18 @@ impl Session {
             Self::Rtmp(session) => session.handle_input(now, input).map_err(|e| e.to_string()),
             #[cfg(feature = "http")]
             Self::Http(web) => web.session.handle_input(now, input).map_err(|e| e.to_string()),
+            Self::RtmpClient(session) => session.handle_input(now, input).map_err(|e| e.to_string()),
+            #[cfg(feature = "http")]
+            Self::HttpClient(session) => session.handle_input(now, input).map_err(|e| e.to_string()),
+        }
+    }
+
+    /// The peer will send no more. Why that is a failure, if it is.
+    pub(super) fn handle_end(&mut self) -> Result<(), String> {
+        match self {
+            #[cfg(feature = "http")]
+            Self::HttpClient(session) => session.handle_end().map_err(|e| e.to_string()),
+            _ => Err("closed by the peer".to_owned()),
         }
     }
 
@@ -49,6 +80,9 @@ impl Session {
             Self::Rtmp(session) => session.handle_timeout(now).map_err(|e| e.to_string()),
             #[cfg(feature = "http")]
             Self::Http(web) => web.session.handle_timeout(now).map_err(|e| e.to_string()),
+            Self::RtmpClient(session) => session.handle_timeout(now).map_err(|e| e.to_string()),
+            #[cfg(feature = "http")]
+            Self::HttpClient(session) => session.handle_timeout(now).map_err(|e| e.to_string()),
         }
     }
 
@@ -63,6 +97,25 @@ impl Session {
             },
             #[cfg(feature = "http")]
             Self::Http(web) => web.poll_output(),
+            Self::RtmpClient(session) => match session.poll_output() {
+                client::Output::Transmit(bytes) => Said::Transmit(bytes),
+                client::Output::Event(event) => Said::Client(event),
+                client::Output::Close => Said::Close,
+                client::Output::Timeout(at) => Said::Timeout(at),
+            },
+            #[cfg(feature = "http")]
+            Self::HttpClient(session) => {
+                use crate::http::client::Output;
+
+                match session.poll_output() {
+                    Output::Transmit(bytes) => Said::Transmit(bytes),
+                    Output::Head(head) => Said::Answer(Answer::Head(head)),
+                    Output::Body(bytes) => Said::Answer(Answer::Body(bytes)),
+                    Output::End => Said::Answer(Answer::End),
+                    Output::Close => Said::Close,
+                    Output::Timeout(at) => Said::Timeout(at),
+                }
+            }
         }
     }
 
@@ -72,6 +125,9 @@ impl Session {
             Self::Rtmp(session) => session.timeout(),
             #[cfg(feature = "http")]
             Self::Http(web) => web.timeout(),
+            Self::RtmpClient(session) => session.timeout(),
+            #[cfg(feature = "http")]
+            Self::HttpClient(session) => session.timeout(),
         }
     }
 
@@ -81,6 +137,7 @@ impl Session {
             Self::Rtmp(session) => session.is_waiting(),
             #[cfg(feature = "http")]
             Self::Http(web) => web.session.is_waiting(),
+            _ => false,
         }
     }
 
@@ -88,8 +145,9 @@ impl Session {
     pub(super) fn has_more(&self) -> bool {
         match self {
             Self::Rtmp(session) => session.has_more(),
+            Self::RtmpClient(session) => session.has_more(),
             #[cfg(feature = "http")]
-            Self::Http(_) => false,
+            _ => false,
         }
     }
 
@@ -99,6 +157,9 @@ impl Session {
             Self::Rtmp(session) => session.received(),
             #[cfg(feature = "http")]
             Self::Http(web) => web.session.received(),
+            Self::RtmpClient(session) => session.received(),
+            #[cfg(feature = "http")]
+            Self::HttpClient(session) => session.received(),
         }
     }
 
@@ -106,9 +167,9 @@ impl Session {
     /// not the end of the connection.
     pub(super) fn outlives_input(&self) -> bool {
         match self {
-            Self::Rtmp(_) => false,
             #[cfg(feature = "http")]
             Self::Http(web) => !web.is_endless(),
+            _ => false,
         }
     }
 
@@ -122,8 +183,7 @@ impl Session {
     pub(super) fn last_words(&self) -> &'static str {
         match self {
             Self::Rtmp(_) => "refused",
-            #[cfg(feature = "http")]
-            Self::Http(_) => "done",
+            _ => "done",
         }
     }
 
@@ -135,6 +195,7 @@ impl Session {
             }
             #[cfg(feature = "http")]
             Self::Http(web) => web.urls(),
+            _ => Default::default(),
         }
     }
 
@@ -144,6 +205,7 @@ impl Session {
             Self::Rtmp(session) => session.client().map(|c| c.name.clone()).unwrap_or_default(),
             #[cfg(feature = "http")]
             Self::Http(web) => web.name(),
+            _ => StreamName::default(),
         }
     }
 
@@ -151,8 +213,7 @@ impl Session {
     pub(super) fn rtmp(&mut self) -> Option<&mut Rtmp> {
         match self {
             Self::Rtmp(session) => Some(session),
-            #[cfg(feature = "http")]
-            Self::Http(_) => None,
+            _ => None,
         }
     }
 
@@ -160,8 +221,8 @@ impl Session {
     #[cfg(feature = "http")]
     pub(super) fn web(&mut self) -> Option<&mut Web> {
         match self {
-            Self::Rtmp(_) => None,
             Self::Http(web) => Some(web),
+            _ => None,
         }
     }
 }

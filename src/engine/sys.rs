@@ -1,7 +1,6 @@
 //! The few calls on sockets that the standard library lacks.
 
 use std::io::{self, IoSlice};
-#[cfg(any(feature = "hls", feature = "dvr"))]
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -70,7 +69,6 @@ pub(super) fn is_exhausted(error: &io::Error) -> bool {
 
 /// Calls `make` with all signals blocked on this thread. A thread that is made there blocks them for good:
 /// the host's handlers never run on it.
-#[cfg(any(feature = "hls", feature = "dvr"))]
 #[allow(unsafe_code)]
 pub(super) fn without_signals<T>(make: impl FnOnce() -> T) -> T {
     let (mut all, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());

@@ -12,8 +12,12 @@ pub(super) enum Alarm {
     Listener(usize),
     /// A stream's gathered frames are due, or nobody has played it for long.
     Stream(u32),
-    /// A virtual live has its next frame, or tries again.
+    /// An ingest has its next frame, is tried again, or may end.
     Ingest(u32),
+    /// A forward is tried again.
+    Forward(u32),
+    /// A connection that is being made takes its next step, or too long.
+    Dial(u32),
     /// An HLS writer's stream has not come back, or requests have waited for too long.
     #[cfg(feature = "hls")]
     Hls(u32),

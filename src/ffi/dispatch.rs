@@ -65,6 +65,7 @@ fn deliver(handle: &camrill_engine_t, event: Event) -> Result<()> {
             super::recorder::deliver(handle, event);
             return Ok(());
         }
+        Event::Relay(_) | Event::Resolve { .. } => return Ok(()),
         Event::Admission(admission) => return ask(handle, &admission),
         Event::NeedKeyframe { encoder } => {
             let publisher =

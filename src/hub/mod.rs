@@ -108,17 +108,28 @@ impl Hub {
         settings: &Arc<Vhost>,
         client: u32,
     ) -> Option<(u32, Player)> {
-        let id = self.open(now, name, settings)?;
-        let player = self.streams.find_mut(id)?.join(client);
-        Some((id, player))
+        self.join(now, name, settings, client, false)
     }
 
-    /// Takes a player out.
+    /// Adds a player that is a server which the stream is sent on to: nobody who watches.
+    pub fn push(
+        &mut self,
+        now: Time,
+        name: &Name,
+        settings: &Arc<Vhost>,
+        client: u32,
+    ) -> Option<(u32, Player)> {
+        self.join(now, name, settings, client, true)
+    }
+
+    /// Takes a player out that [`Hub::play`] has added.
     pub fn stop(&mut self, now: Time, stream: u32, client: u32) {
-        if let Some(found) = self.streams.find_mut(stream) {
-            found.leave(now, client);
-            self.close_if_unused(stream);
-        }
+        self.leave(now, stream, client, false);
+    }
+
+    /// Takes a player out that [`Hub::push`] has added.
+    pub fn stop_push(&mut self, now: Time, stream: u32, client: u32) {
+        self.leave(now, stream, client, true);
     }
 
     /// The stream `id`.
@@ -164,6 +175,26 @@ impl Hub {
             {
                 stream.configure(&settings);
             }
+        }
+    }
+
+    fn join(
+        &mut self,
+        now: Time,
+        name: &Name,
+        settings: &Arc<Vhost>,
+        client: u32,
+        is_push: bool,
+    ) -> Option<(u32, Player)> {
+        let id = self.open(now, name, settings)?;
+        let player = self.streams.find_mut(id)?.join(client, is_push);
+        Some((id, player))
+    }
+
+    fn leave(&mut self, now: Time, stream: u32, client: u32, is_push: bool) {
+        if let Some(found) = self.streams.find_mut(stream) {
+            found.leave(now, client, is_push);
+            self.close_if_unused(stream);
         }
     }
 

@@ -55,6 +55,8 @@ pub struct Stream {
     publisher: Option<Source>,
     publish_began: Time,
     players: Vec<u32>,
+    /// How many of them are servers that it is sent on to.
+    pushes: usize,
     /// Whether frames are wanted in this process too: for segments, for a recording.
     tapped: bool,
     /// Since when nobody has played it.
@@ -84,6 +86,7 @@ impl Stream {
             publisher: None,
             publish_began: now,
             players: Vec::new(),
+            pushes: 0,
             tapped: false,
             idle_since: now,
             jitter: Jitter::default(),
@@ -123,20 +126,25 @@ impl Stream {
         self.audio = None;
     }
 
-    pub(super) fn join(&mut self, client: u32) -> Player {
+    /// Lets a player in, who may be a server that the stream is sent on to.
+    pub(super) fn join(&mut self, client: u32, is_push: bool) -> Player {
         self.players.push(client);
+        self.pushes = self.pushes.saturating_add(usize::from(is_push));
         if self.ring.join(self.ring.head()).is_none() && self.ring.has_video() {
             self.wants_key = true;
         }
         Player::new(self.ring.head())
     }
 
-    pub(super) fn leave(&mut self, now: Time, client: u32) {
+    pub(super) fn leave(&mut self, now: Time, client: u32, is_push: bool) {
         if let Some(at) = self.players.iter().position(|p| *p == client) {
             self.players.swap_remove(at);
+            self.pushes = self.pushes.saturating_sub(usize::from(is_push));
+        }
+        if self.viewers() == 0 && !is_push {
+            self.idle_since = now;
         }
         if self.players.is_empty() {
-            self.idle_since = now;
             self.release_untapped();
         }
         if self.players.capacity() > 64 && self.players.len() < self.players.capacity() / 4 {
@@ -325,6 +333,11 @@ impl Stream {
         self.publisher
     }
 
+    /// Who plays it and is no server that it is sent on to.
+    pub fn viewers(&self) -> usize {
+        self.players.len().saturating_sub(self.pushes)
+    }
+
     /// Who plays it.
     pub fn players(&self) -> &[u32] {
         &self.players
@@ -332,7 +345,7 @@ impl Stream {
 
     /// Since when nobody has played it; `None` while somebody does.
     pub fn idle_since(&self) -> Option<Time> {
-        self.players.is_empty().then_some(self.idle_since)
+        (self.viewers() == 0).then_some(self.idle_since)
     }
 
     /// What its sequence headers say of the video track.

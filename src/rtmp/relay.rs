@@ -5,8 +5,9 @@ use bytes::{Bytes, BytesMut};
 use super::chunk;
 use super::message::type_id;
 use super::{AUDIO_CSID, DATA_CSID, VIDEO_CSID};
+use crate::amf::amf0;
 use crate::flv::{self, Hevc};
-use crate::media::{Frame, Headers, Kind};
+use crate::media::{Frame, Headers, Kind, Role};
 
 /// The wire image of a frame: one message, whole in itself, so that every peer of the same chunk size
 /// and message stream can be sent the same bytes.
@@ -14,9 +15,10 @@ pub fn image(frame: &Frame, chunk_size: u32, stream: u32) -> Bytes {
     image_at(frame, frame.dts, &flv::body(frame), chunk_size, stream)
 }
 
-/// As [`image`], with H.265 in the form that the peer knows; empty where the frame has none.
+/// A frame as a server gets it that we publish to: H.265 in the form that it knows, metadata for it to keep.
+/// Empty where the frame has no such form.
 pub fn image_as(frame: &Frame, hevc: Hevc, chunk_size: u32, stream: u32) -> Bytes {
-    match flv::body_as(frame, hevc) {
+    match body_as(frame, hevc) {
         Some(body) => image_at(frame, frame.dts, &body, chunk_size, stream),
         None => Bytes::new(),
     }
@@ -28,10 +30,22 @@ pub fn headers(headers: &Headers, at: i64, chunk_size: u32, stream: u32) -> Byte
     all_at(bodies, at, chunk_size, stream)
 }
 
-/// As [`headers`], with H.265 in the form that the peer knows.
+/// The headers as a server gets them that we publish to; see [`image_as`].
 pub fn headers_as(headers: &Headers, hevc: Hevc, at: i64, chunk_size: u32, stream: u32) -> Bytes {
-    let bodies = headers.iter().filter_map(|frame| Some((frame, flv::body_as(frame, hevc)?)));
+    let bodies = headers.iter().filter_map(|frame| Some((frame, body_as(frame, hevc)?)));
     all_at(bodies, at, chunk_size, stream)
+}
+
+/// The body of the message that a server gets.
+pub(super) fn body_as(frame: &Frame, hevc: Hevc) -> Option<Bytes> {
+    let body = flv::body_as(frame, hevc)?;
+    if frame.kind != Kind::Data || frame.role != Role::Header {
+        return Some(body);
+    }
+    let mut kept = BytesMut::with_capacity(body.len().saturating_add(16));
+    amf0::string(&mut kept, "@setDataFrame");
+    kept.extend_from_slice(&body);
+    Some(kept.freeze())
 }
 
 fn all_at<'a>(

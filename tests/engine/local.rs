@@ -242,7 +242,7 @@ fn a_file_that_cannot_be_played_is_tried_again_and_harms_nobody() {
     ] {
         let line =
             logs.wait(|line| line.text.contains(&path.display().to_string()) && line.text.contains(why));
-        assert!(line.text.contains("trying again in 3000 ms"), "{}", line.text);
+        assert!(line.text.contains("trying again in "), "{}", line.text);
     }
     let mut q = host.play("good");
     assert!(q.medias(3)[2].is_key());

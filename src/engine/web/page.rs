@@ -102,7 +102,7 @@ impl Engine {
                 (None, _) => out.key("from").str("encoder"),
             }
             out.key("live_ms").uint(millis(now.since(stream.publish_began())));
-            out.key("players").uint(stream.players().len() as u64);
+            out.key("players").uint(stream.viewers() as u64);
             out.key("bytes").uint(stream.totals().bytes);
             out.key("frames").uint(stream.totals().video_frames);
             put_video(stream.video(), out.key("video"));

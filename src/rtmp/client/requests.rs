@@ -3,8 +3,6 @@
 use bytes::BufMut;
 
 use super::*;
-use crate::flv;
-use crate::media::Role;
 use crate::rtmp::{COMMAND_CSID, CONTROL_CSID, relay};
 
 /// What we ask the server to acknowledge after, in bytes, when we play: as FMS and its players do.
@@ -30,13 +28,7 @@ impl Session {
         if self.options.purpose != Purpose::Publish || !self.is_started() {
             return;
         }
-        let Some(mut body) = flv::body_as(frame, self.hevc) else { return };
-        if frame.kind == Kind::Data && frame.role == Role::Header {
-            let mut prefixed = BytesMut::with_capacity(body.len().saturating_add(16));
-            amf0::string(&mut prefixed, "@setDataFrame");
-            prefixed.put_slice(&body);
-            body = prefixed.freeze();
-        }
+        let Some(body) = relay::body_as(frame, self.hevc) else { return };
         let (csid, type_id) = relay::channel(frame.kind);
         let csid = csid.saturating_add(BESIDE_IMAGES);
         self.writer.write(&mut self.out, csid, relay::timestamp(frame.dts), type_id, self.stream, &body);

@@ -262,7 +262,7 @@ fn kind_of(conn: &Conn) -> (&'static str, &'static str) {
 /// Players, and the publisher where it came over the network.
 fn clients(stream: &Stream) -> u64 {
     let publisher = matches!(stream.publisher(), Some(Source::Client(..)));
-    stream.players().len() as u64 + u64::from(publisher)
+    stream.viewers() as u64 + u64::from(publisher)
 }
 
 fn put_traffic(traffic: Traffic, kbps: [u64; 2], out: &mut Object<'_>) {

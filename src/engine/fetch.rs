@@ -1,0 +1,212 @@
+//! Requests over HTTP to other servers: made, followed where they are sent elsewhere, and handed to whoever
+//! wanted the answer, whole or as it comes.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use log::debug;
+use mio::net::TcpStream;
+
+use super::Engine;
+use super::outgoing::Owner;
+use super::session::{Answer, Session};
+use crate::http::client::{Limits, Request, ResponseHead, Session as Client, Url};
+use crate::http::{Headers, Method};
+use crate::time::Time;
+
+/// How often a server may send us elsewhere.
+const REDIRECTS_MAX: u32 = 5;
+
+/// What an answer is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A stream, or a piece of one, for this ingest; the number is the ingest's own.
+    Ingest(u32, u32),
+}
+
+/// A request to be.
+#[derive(Debug, Clone)]
+pub(super) struct Order {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: Headers,
+    pub(super) body: Bytes,
+    /// How long the connection, and then the answer's head, may take.
+    pub(super) timeout: Duration,
+    /// How long the body may pause.
+    pub(super) stall: Duration,
+    /// Where it is wanted whole, in one [`Fetched::Whole`]: how long the body may be, in bytes. Otherwise it
+    /// comes in pieces, without a limit.
+    pub(super) whole: Option<usize>,
+}
+
+impl Order {
+    /// A GET whose answer comes in pieces.
+    pub(super) fn get(url: Url, timeout: Duration, stall: Duration) -> Self {
+        let (headers, body) = (Headers::new(), Bytes::new());
+        Self { method: Method::Get, url, headers, body, timeout, stall, whole: None }
+    }
+}
+
+/// What became of a request, piece by piece.
+#[derive(Debug)]
+pub(super) enum Fetched {
+    /// The answer's head, where it comes in pieces; and the URL that it came from in the end.
+    Head(Box<ResponseHead>, Url),
+    /// More of its body.
+    Body(Bytes),
+    /// It is whole. Nothing more comes.
+    End,
+    /// All of it at once: its status and its body. Nothing more comes.
+    Whole(u16, Bytes),
+    /// There is no answer, or not all of one. Nothing more comes.
+    Failed(String),
+}
+
+/// A request that is being made.
+#[derive(Debug)]
+pub(super) struct Fetch {
+    purpose: Purpose,
+    order: Order,
+    redirects: u32,
+    way: Way,
+    status: u16,
+    /// What has come of a body that is wanted whole.
+    held: BytesMut,
+    /// The answer only says where else to ask.
+    moved: Option<Url>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    None,
+    Dialing(u32),
+    Open(u32),
+}
+
+impl Engine {
+    /// Makes a request; what becomes of it is told to its purpose, never before this has returned. `None`
+    /// where that can't even be tried.
+    pub(super) fn fetch(&mut self, now: Time, purpose: Purpose, order: Order) -> Option<u32> {
+        let id = self.fetches.insert_with(|_| Fetch {
+            purpose,
+            order,
+            redirects: 0,
+            way: Way::None,
+            status: 0,
+            held: BytesMut::new(),
+            moved: None,
+        })?;
+        if !self.connect_fetch(now, id) {
+            self.fetches.remove(id);
+            return None;
+        }
+        Some(id)
+    }
+
+    /// The answer is no longer wanted.
+    pub(super) fn abandon(&mut self, now: Time, id: u32) {
+        match self.fetches.remove(id).map(|fetch| fetch.way) {
+            Some(Way::Dialing(dial)) => self.undial(dial),
+            Some(Way::Open(conn)) => self.let_go(now, conn, "no longer wanted"),
+            Some(Way::None) | None => {}
+        }
+    }
+
+    fn connect_fetch(&mut self, now: Time, id: u32) -> bool {
+        let Some(fetch) = self.fetches.find(id) else { return false };
+        let Order { url, timeout, .. } = &fetch.order;
+        let (host, port, limit) = (url.host().to_owned(), url.port(), *timeout);
+        let Some(dial) = self.dial(now, Owner::Fetch(id), &host, port, limit) else { return false };
+        if let Some(fetch) = self.fetches.find_mut(id) {
+            fetch.way = Way::Dialing(dial);
+        }
+        true
+    }
+
+    pub(super) fn on_fetch_dialed(&mut self, now: Time, id: u32, socket: TcpStream, peer: SocketAddr) {
+        let Some(fetch) = self.fetches.find(id) else { return };
+        let Order { method, url, headers, body, timeout, stall, whole } = &fetch.order;
+        let body_bytes = whole.map_or(u64::MAX, |limit| limit as u64);
+        let mut session = Client::new(Limits { head: *timeout, stall: *stall, body_bytes });
+        let request = Request { method: *method, url, headers: headers.clone(), body: body.clone() };
+        session.request(now, &request);
+        debug!("{} {url}", method.as_str());
+        let session = Session::HttpClient(Box::new(session));
+        if let Some(conn) = self.open(now, Owner::Fetch(id), socket, peer, session)
+            && let Some(fetch) = self.fetches.find_mut(id)
+        {
+            fetch.way = Way::Open(conn);
+        }
+    }
+
+    /// What the server answers on this connection.
+    pub(super) fn on_answer(&mut self, now: Time, conn: u32, answer: Answer) {
+        let Some(Owner::Fetch(id)) = self.conns.find(conn).and_then(|conn| conn.owner) else { return };
+        let Some(fetch) = self.fetches.find_mut(id) else { return };
+        match answer {
+            Answer::Head(head) => {
+                fetch.status = head.status;
+                if let Some(url) = head.redirect {
+                    fetch.moved = Some(url);
+                } else if fetch.order.whole.is_none() {
+                    let (purpose, url) = (fetch.purpose, fetch.order.url.clone());
+                    self.on_fetched(now, id, purpose, Fetched::Head(head, url));
+                }
+            }
+            Answer::Body(_) if fetch.moved.is_some() => {}
+            Answer::Body(bytes) if fetch.order.whole.is_some() => fetch.held.extend_from_slice(&bytes),
+            Answer::Body(bytes) => {
+                let purpose = fetch.purpose;
+                self.on_fetched(now, id, purpose, Fetched::Body(bytes));
+            }
+            Answer::End => match fetch.moved.take() {
+                Some(url) => self.redirect_fetch(now, id, conn, url),
+                None => self.end_fetch(now, id, conn),
+            },
+        }
+    }
+
+    fn end_fetch(&mut self, now: Time, id: u32, conn: u32) {
+        let Some(fetch) = self.fetches.remove(id) else { return };
+        self.let_go(now, conn, "answered");
+        let fetched = match fetch.order.whole {
+            Some(_) => Fetched::Whole(fetch.status, fetch.held.freeze()),
+            None => Fetched::End,
+        };
+        self.on_fetched(now, id, fetch.purpose, fetched);
+    }
+
+    fn redirect_fetch(&mut self, now: Time, id: u32, conn: u32, url: Url) {
+        self.let_go(now, conn, "sent elsewhere");
+        let Some(fetch) = self.fetches.find_mut(id) else { return };
+        fetch.redirects = fetch.redirects.saturating_add(1);
+        (fetch.way, fetch.held) = (Way::None, BytesMut::new());
+        if fetch.redirects > REDIRECTS_MAX {
+            let why = format!("the server sends us elsewhere, {REDIRECTS_MAX} times in a row");
+            self.fail_fetch(now, id, &why);
+            return;
+        }
+        // 301, 302 and 303 make a GET of a POST (RFC 9110, 15.4).
+        if !matches!(fetch.status, 307 | 308) && fetch.order.method == Method::Post {
+            (fetch.order.method, fetch.order.body) = (Method::Get, Bytes::new());
+        }
+        fetch.order.url = url;
+        if !self.connect_fetch(now, id) {
+            self.fail_fetch(now, id, "too many connections are being made");
+        }
+    }
+
+    pub(super) fn fail_fetch(&mut self, now: Time, id: u32, why: &str) {
+        let Some(purpose) = self.fetches.find(id).map(|fetch| fetch.purpose) else { return };
+        self.abandon(now, id);
+        self.on_fetched(now, id, purpose, Fetched::Failed(why.to_owned()));
+    }
+
+    fn on_fetched(&mut self, now: Time, id: u32, purpose: Purpose, fetched: Fetched) {
+        match purpose {
+            Purpose::Ingest(ingest, _) => self.on_ingest_fetched(now, ingest, id, fetched),
+        }
+    }
+}

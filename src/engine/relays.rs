@@ -1,0 +1,95 @@
+//! What ingests and forwards have in common for those who ask: their state, and what is told of it.
+
+use std::time::Duration;
+
+use super::Engine;
+use crate::hub::Name;
+use crate::time::Time;
+
+/// Which way a stream goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// It is pulled in.
+    Ingest,
+    /// It is sent on.
+    Forward,
+}
+
+/// What an ingest or a forward does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RelayState {
+    /// It waits: a forward for its stream to be published, an ingest for somebody who watches.
+    Idle,
+    /// It is on its way: a name is looked up, a connection made, a stream asked for.
+    Connecting,
+    /// Media flows.
+    Running,
+    /// It has failed and is tried again.
+    Waiting,
+    /// It has given up, or is over.
+    Ended,
+}
+
+/// A state has been entered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayNews {
+    /// Which way.
+    pub direction: Direction,
+    /// The ingest's or forward's id.
+    pub id: u32,
+    /// The stream's id, 0 while there is none.
+    pub stream: u32,
+    /// The stream here.
+    pub name: Name,
+    /// Where it comes from or goes to, without password and parameters.
+    pub url: String,
+    /// What it does now.
+    pub state: RelayState,
+    /// Why, where it has failed; the peer's own words where it has said some.
+    pub reason: String,
+    /// When it is tried again, from now; zero if it isn't.
+    pub next: Duration,
+}
+
+/// One ingest or forward.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayInfo {
+    /// Which way.
+    pub direction: Direction,
+    /// Its id.
+    pub id: u32,
+    /// The stream here.
+    pub name: Name,
+    /// Where it comes from or goes to, without password and parameters.
+    pub url: String,
+    /// What it does now.
+    pub state: RelayState,
+    /// What it failed of last.
+    pub reason: String,
+    /// When it is tried again, from now; zero if it isn't.
+    pub next: Duration,
+    /// Failures in a row.
+    pub failures: u32,
+    /// How often media has begun to flow.
+    pub starts: u32,
+    /// Bytes sent or received, over all its connections.
+    pub bytes: u64,
+    /// How often the peer fell behind, so that frames up to the next keyframe were left out.
+    pub skips: u32,
+    /// How long media has been flowing.
+    pub running: Duration,
+}
+
+impl Engine {
+    /// All ingests and forwards.
+    pub fn relays(&self) -> Vec<RelayInfo> {
+        let now = self.now();
+        let ingests = self.ingests.iter().map(|(id, ingest)| ingest.info(now, id, self));
+        ingests.chain(self.forwards.iter().map(|(id, forward)| forward.info(now, id, self))).collect()
+    }
+}
+
+/// How long it is until then.
+pub(super) fn until(now: Time, at: Option<Time>) -> Duration {
+    at.map_or(Duration::ZERO, |at| at.since(now))
+}

@@ -1,0 +1,162 @@
+//! Streams from one engine to the next: ingests and forwards, in the process of the test, with exact frames.
+
+mod support;
+
+use std::time::Duration;
+
+use camrill::amf::Value;
+use camrill::engine::{Event, ForwardOptions, IngestOptions, RelayInfo, RelayNews, RelayState, RetryPolicy};
+use support::host::Host;
+use support::rtmp_client::Media;
+
+fn policy() -> RetryPolicy {
+    RetryPolicy {
+        first: Duration::from_millis(20),
+        longest: Duration::from_millis(50),
+        ..RetryPolicy::default()
+    }
+}
+
+/// Sends `live/STREAM` of one engine on to another one.
+fn forward(from: &Host, stream: &str, url: String) -> u32 {
+    let options = ForwardOptions {
+        vhost: String::new(),
+        app: "live".into(),
+        stream: stream.into(),
+        url,
+        retry: policy(),
+    };
+    from.run(move |engine| engine.forward_open(&options)).expect("a forward")
+}
+
+/// Pulls `live/STREAM` in from these places.
+fn ingest(to: &Host, stream: &str, inputs: &[String], on_demand: Option<Duration>) -> u32 {
+    let options = IngestOptions {
+        vhost: String::new(),
+        app: "live".into(),
+        stream: stream.into(),
+        inputs: inputs.to_vec(),
+        looped: false,
+        on_demand,
+        retry: policy(),
+    };
+    to.run(move |engine| engine.ingest_open(&options)).expect("an ingest")
+}
+
+fn relay(host: &Host, id: u32) -> RelayInfo {
+    let relays = host.run(|engine| engine.relays());
+    relays.into_iter().find(|relay| relay.id == id).expect("a relay")
+}
+
+/// The next state that a relay enters.
+#[track_caller]
+fn news(host: &Host) -> RelayNews {
+    host.event(|event| match event {
+        Event::Relay(news) => Some(news),
+        _ => None,
+    })
+}
+
+/// Waits until a relay enters this state.
+#[track_caller]
+fn until(host: &Host, state: RelayState) -> RelayNews {
+    loop {
+        let news = news(host);
+        if news.state == state {
+            return news;
+        }
+    }
+}
+
+fn url(host: &Host, stream: &str) -> String {
+    format!("rtmp://{}/live/{stream}", host.address())
+}
+
+/// Metadata, headers, a keyframe and frames behind it.
+fn opening() -> Vec<Media> {
+    let mut all = vec![
+        Media::metadata(&[("width", Value::Number(1280.0))]),
+        Media::video_header(0, 1),
+        Media::audio_header(0),
+        Media::key(0, 5000),
+    ];
+    all.extend((1..50).map(|i| if i % 3 == 0 { Media::audio(i * 20) } else { Media::delta(i * 20, 700) }));
+    all
+}
+
+/// What players get of that.
+fn expected(all: &[Media]) -> Vec<Media> {
+    let metadata = support::rtmp_client::metadata(&[("width", Value::Number(1280.0))]);
+    let first = Media(all[0].0, 0, metadata);
+    std::iter::once(first).chain(all[1..].iter().cloned()).collect()
+}
+
+#[test]
+fn a_stream_is_sent_on_and_pulled_in_to_the_byte() {
+    let (a, b, c) = (Host::start(""), Host::start(""), Host::start(""));
+    let forwarded = forward(&a, "a", url(&b, "b"));
+    ingest(&c, "c", &[url(&b, "b")], None);
+    let mut player = c.play("c");
+    let mut publisher = a.publish("a");
+    let sent = opening();
+    publisher.send_all(&sent);
+    publisher.sync();
+    let news = until(&a, RelayState::Running);
+    assert_eq!((news.id, news.url), (forwarded, format!("rtmp://{}/live/b", b.address())));
+    assert_eq!(player.medias(sent.len()), expected(&sent));
+    let last = Media::key(1000, 100);
+    publisher.send(&last);
+    assert_eq!(player.media(), Some(last));
+    assert_eq!(relay(&a, forwarded).starts, 1);
+    // The end goes the same way, and what comes next too.
+    publisher.close();
+    b.until("the forward ends its publish", |engine| engine.stats().publishers == 0);
+    let mut publisher = a.publish("a");
+    publisher.send_all(&[Media::video_header(0, 1), Media::key(0, 50)]);
+    publisher.sync();
+    until(&a, RelayState::Running);
+    assert!(player.media().is_some_and(|media| media.is_video_header()));
+}
+
+#[test]
+fn an_ingest_goes_to_the_next_server_when_one_fails() {
+    let (a, b, edge) = (Host::start(""), Host::start(""), Host::start(""));
+    let mut publishers = [a.publish("s"), b.publish("s")];
+    for publisher in &mut publishers {
+        publisher.send_all(&[Media::video_header(0, 1), Media::key(0, 50)]);
+        publisher.sync();
+    }
+    let refused = support::free_port();
+    let inputs = [format!("rtmp://127.0.0.1:{refused}/live/s"), url(&a, "s"), url(&b, "s")];
+    let id = ingest(&edge, "s", &inputs, None);
+    let mut player = edge.play("s");
+    assert_eq!(player.medias(2), [Media::video_header(0, 1), Media::key(0, 50)]);
+    drop(a);
+    edge.until("it runs again", move |engine| {
+        engine.relays().iter().any(|relay| relay.id == id && relay.starts == 2)
+    });
+    let next = Media::delta(40, 60);
+    publishers[1].send(&next);
+    let came: Vec<_> = std::iter::from_fn(|| player.media()).take_while(|media| media.2 != next.2).collect();
+    // What the server has in its cache; the pictures go on with a keyframe.
+    assert!(came.iter().all(|media| media.is_video_header() || media.is_key()), "{came:?}");
+    assert!(!edge.events().iter().any(|event| matches!(event, Event::Unpublished(_))));
+}
+
+#[test]
+fn an_ingest_on_demand_runs_while_somebody_watches() {
+    let (origin, edge) = (Host::start(""), Host::start(""));
+    let mut publisher = origin.publish("s");
+    publisher.send_all(&[Media::video_header(0, 1), Media::key(0, 50)]);
+    publisher.sync();
+    let id = ingest(&edge, "s", &[url(&origin, "s")], Some(Duration::from_millis(1)));
+    assert_eq!(relay(&edge, id).state, RelayState::Idle);
+    for round in 1..=2 {
+        let mut player = edge.play("s");
+        assert!(player.media().is_some());
+        assert_eq!(relay(&edge, id).starts, round);
+        player.close();
+        until(&edge, RelayState::Idle);
+        origin.until("the pull ends", |engine| engine.stats().players == 0);
+    }
+}
