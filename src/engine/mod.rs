@@ -23,6 +23,7 @@ mod info;
 mod ingest;
 #[cfg(any(feature = "hls", feature = "dvr"))]
 mod jobs;
+mod link;
 mod local;
 #[cfg(feature = "http")]
 mod rates;
@@ -67,6 +68,7 @@ pub use encoder::FrameSource;
 pub use event::{Action, Admission, ClientInfo, Doing, Event, Stats, StreamInfo, Subject};
 #[cfg(feature = "hls")]
 pub use hls::{HlsFile, HlsOptions};
+pub use link::{Io, Secure};
 pub use remote::{CALLS_MAX, Call, Remote};
 #[cfg(feature = "http")]
 pub use web::mounts::{
