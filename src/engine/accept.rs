@@ -8,6 +8,7 @@ use mio::net::TcpListener;
 use mio::{Interest, Token};
 
 use super::conn::Conn;
+use super::link::{Layer, Link};
 use super::session::Session;
 use super::timers::Alarm;
 #[cfg(feature = "http")]
@@ -177,7 +178,7 @@ impl Engine {
             failed = registry
                 .register(&mut socket, Token(id as usize), Interest::READABLE | Interest::WRITABLE)
                 .err();
-            Conn::new(now, socket, peer, session)
+            Conn::new(now, Link::new(socket, Layer::Plain), peer, session)
         });
         let Some(id) = id else { return };
         if let Some(e) = failed {

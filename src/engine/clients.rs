@@ -53,10 +53,10 @@ impl Engine {
                 }
                 Ok(Some(n)) => {
                     // Less than was asked for is all there is: what comes later is announced again. But an
-                    // end that was announced together with it is not.
-                    conn.readable = n == buffer.len() || conn.hung_up;
+                    // end that was announced together with it is not, nor what a secure layer holds.
+                    conn.readable = n == buffer.len() || conn.hung_up || conn.link.is_secure();
                     if conn.play.is_none() && conn.publishes.is_empty() {
-                        sys::acknowledge(&conn.socket);
+                        sys::acknowledge(conn.link.socket());
                     }
                     self.feed(now, id, buffer.get(..n).unwrap_or_default());
                     budget = budget.saturating_sub(n);
@@ -65,7 +65,7 @@ impl Engine {
                         break;
                     }
                 }
-                Err(e) => self.doom(id, &format!("receiving: {e}")),
+                Err(e) => self.doom(id, &fault("receiving", &e)),
             }
         }
         self.buffer = buffer;
@@ -117,7 +117,7 @@ impl Engine {
             }
             Ok(Flushed::More) => self.queue(id),
             Ok(Flushed::Blocked) => arm(&mut self.timers, id, conn),
-            Err(e) => self.doom(id, &format!("sending: {e}")),
+            Err(e) => self.doom(id, &fault("sending", &e)),
         }
     }
 
@@ -283,8 +283,9 @@ impl Engine {
             self.unpublish(now, id, message_stream);
         }
         let Some(mut conn) = self.conns.remove(id) else { return };
+        conn.link.shutdown();
         // The descriptor leaves the poller with its close; this only says so earlier.
-        let _ = self.poll.registry().deregister(&mut conn.socket);
+        let _ = self.poll.registry().deregister(conn.link.socket_mut());
         if let Some(pending) = conn.pending {
             self.tickets.remove(pending.ticket);
         }
@@ -318,6 +319,14 @@ impl Engine {
     pub(super) fn subject(&self, id: u32, stream: u32, name: &Name, param: &str) -> Subject {
         let address = self.conns.find(id).map(|conn| conn.peer);
         Subject { client: id, stream, address, name: name.clone(), param: param.to_owned() }
+    }
+}
+
+/// What went wrong on a connection. A layer's error says what it was doing, the system's doesn't.
+pub(super) fn fault(doing: &str, error: &std::io::Error) -> String {
+    match error.get_ref() {
+        Some(layer) => layer.to_string(),
+        None => format!("{doing}: {error}"),
     }
 }
 

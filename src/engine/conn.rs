@@ -1,21 +1,20 @@
-//! One connection: its socket, its session, and what is on its way out.
+//! One connection: its link, its session, and what is on its way out.
 //!
 //! What goes out is, in this order: the rest of what was sent in part, the session's own bytes, then
 //! frames straight from the stream's lane. A frame that the socket doesn't take stays in the ring.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice, Read};
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use mio::net::TcpStream;
 use smallvec::SmallVec;
 
 use super::format::Format;
+use super::link::Link;
 use super::outgoing::Owner;
 use super::session::Session;
-use super::sys;
 use crate::hub::{LaneKey, Player, Step, Stream};
 use crate::media::Frame;
 use crate::rtmp::server::{ConnectRequest, StreamRequest};
@@ -34,7 +33,7 @@ const SEND_BUDGET: usize = 1024 * 1024;
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Conn {
-    pub(super) socket: TcpStream,
+    pub(super) link: Link,
     pub(super) peer: SocketAddr,
     pub(super) session: Session,
     /// Who has made it, where it is ours.
@@ -119,9 +118,9 @@ pub(super) enum Flushed {
 }
 
 impl Conn {
-    pub(super) fn new(now: Time, socket: TcpStream, peer: SocketAddr, session: Session) -> Self {
+    pub(super) fn new(now: Time, link: Link, peer: SocketAddr, session: Session) -> Self {
         Self {
-            socket,
+            link,
             peer,
             session,
             owner: None,
@@ -156,16 +155,24 @@ impl Conn {
         (self.connected || self.play.is_some()) && !self.dead && self.owner.is_none()
     }
 
-    /// Reads once; `None` when the socket has no more now.
+    /// Reads once; `None` when the link has no more now.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        loop {
-            match self.socket.read(buffer) {
-                Ok(n) => return Ok(Some(n)),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-                Err(e) => return Err(e),
-            }
+        let held_up = self.is_held_up();
+        let result = self.link.read(buffer);
+        if held_up && !self.is_held_up() {
+            // What was to be sent has waited for this, not for the socket.
+            self.blocked = None;
         }
+        match result {
+            Ok(n) => Ok(Some(n)),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Whether the link takes nothing before it has done something of its own.
+    fn is_held_up(&self) -> bool {
+        !self.link.is_ready() || self.link.has_unsent()
     }
 
     /// Whether input may be taken: nothing is awaited, and the peer reads its answers.
@@ -203,6 +210,8 @@ impl Conn {
     /// next send.
     pub(super) fn writable(&mut self) {
         self.blocked = None;
+        // A secure layer's reading may have waited for it.
+        self.readable |= self.link.is_secure();
     }
 
     /// Sends what waits; of the stream that it plays too, if that is given. `frames` is room to work in.
@@ -214,6 +223,16 @@ impl Conn {
     ) -> io::Result<Flushed> {
         let mut budget = SEND_BUDGET;
         while self.blocked.is_none() {
+            match self.link.flush() {
+                Ok(()) => {}
+                Err(e) if e.kind() != io::ErrorKind::WouldBlock => return Err(e),
+                Err(_) if self.link.has_unsent() || !self.rest.is_empty() || !self.out.is_empty() => {
+                    self.blocked = Some(now);
+                    return Ok(Flushed::Blocked);
+                }
+                // Nothing waits for the handshake.
+                Err(_) => return Ok(Flushed::All),
+            }
             let mut more = match (stream.as_deref_mut(), &mut self.play) {
                 (Some(stream), Some(playing)) => {
                     playing.gather(now, stream, &mut self.out, &mut self.out_bytes, frames)
@@ -223,7 +242,7 @@ impl Conn {
             let (offered, result) = match (frames.as_slice(), self.rest.is_empty() && self.out.is_empty()) {
                 ([], true) => return Ok(Flushed::All),
                 // The usual case: a player that is up to date gets one frame.
-                ([(_, image)], true) => (image.len(), sys::send(&self.socket, image)),
+                ([(_, image)], true) => (image.len(), self.link.send(image)),
                 _ => {
                     let mut pieces = SmallVec::<[IoSlice<'_>; GATHER]>::new();
                     if !self.rest.is_empty() {
@@ -234,7 +253,7 @@ impl Conn {
                     let images = frames.iter().map(|(_, image)| image);
                     pieces.extend(self.out.iter().chain(images).take(room).map(|b| IoSlice::new(b)));
                     let offered = pieces.iter().map(|piece| piece.len()).sum();
-                    (offered, sys::send_gathered(&self.socket, &pieces))
+                    (offered, self.link.send_gathered(&pieces))
                 }
             };
             let sent = match result {
@@ -249,7 +268,7 @@ impl Conn {
             self.sent = self.sent.saturating_add(sent as u64);
             self.consume(sent, frames);
             frames.clear();
-            if sent < offered {
+            if sent < offered || self.link.has_unsent() {
                 // An edge will come when there is room again: another try now would be a wasted call.
                 self.blocked = Some(now);
                 return Ok(Flushed::Blocked);
@@ -280,7 +299,7 @@ impl Conn {
             playing.player.taken();
             return Some(Ok(Flushed::All));
         }
-        let sent = match sys::send(&self.socket, &newest.image) {
+        let sent = match self.link.send(&newest.image) {
             Ok(n) => n,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => 0,
             Err(e) => return Some(Err(e)),
@@ -289,10 +308,10 @@ impl Conn {
         if sent > 0 {
             playing.player.taken();
         }
-        if sent == newest.image.len() {
+        if sent == newest.image.len() && !self.link.has_unsent() {
             return Some(Ok(Flushed::All));
         }
-        if sent > 0 {
+        if sent > 0 && sent < newest.image.len() {
             self.rest = newest.image.slice(sent..);
         }
         self.blocked = Some(now);

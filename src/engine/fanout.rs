@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::Engine;
-use super::clients::arm;
+use super::clients::{arm, fault};
 use super::conn::{Conn, Flushed, Newest};
 use super::timers::Alarm;
 use crate::hub::{Source, Stream};
@@ -45,7 +45,7 @@ impl Engine {
                     }
                     Err(e) => {
                         conn.dead = true;
-                        self.doomed.push((player, format!("sending: {e}")));
+                        self.doomed.push((player, fault("sending", &e)));
                     }
                 }
             }

@@ -134,7 +134,11 @@ impl Engine {
         session.request(now, &request);
         debug!("{} {url}", method.as_str());
         let session = Session::HttpClient(Box::new(session));
-        if let Some(conn) = self.open(now, Owner::Fetch(id), socket, peer, session)
+        let link = match self.link_to(socket, url.host(), url.is_tls()) {
+            Ok(link) => link,
+            Err(why) => return self.fail_fetch(now, id, &why),
+        };
+        if let Some(conn) = self.open(now, Owner::Fetch(id), link, peer, session)
             && let Some(fetch) = self.fetches.find_mut(id)
         {
             fetch.way = Way::Open(conn);

@@ -27,6 +27,7 @@ mod info;
 mod ingest;
 #[cfg(any(feature = "hls", feature = "dvr"))]
 mod jobs;
+mod link;
 mod local;
 mod outgoing;
 #[cfg(feature = "http")]
@@ -81,6 +82,7 @@ pub use forward::ForwardOptions;
 #[cfg(feature = "hls")]
 pub use hls::{HlsFile, HlsOptions};
 pub use ingest::{INPUTS_MAX, IngestOptions};
+pub use link::{Io, Secure};
 pub use relays::{Direction, RelayInfo, RelayNews, RelayState};
 pub use remote::{CALLS_MAX, Call, Remote};
 pub use retry::RetryPolicy;

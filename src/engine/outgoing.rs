@@ -5,6 +5,7 @@ use mio::net::TcpStream;
 use mio::{Interest, Token};
 
 use super::conn::Conn;
+use super::link::{Layer, Link};
 use super::session::Session;
 use super::{Engine, sys};
 use crate::rtmp::client;
@@ -48,25 +49,33 @@ impl Engine {
         }
     }
 
+    /// What a session with `host` goes over. The reason where it can't be secure.
+    pub(super) fn link_to(&self, socket: TcpStream, host: &str, is_secure: bool) -> Result<Link, String> {
+        match is_secure {
+            false => Ok(Link::new(socket, Layer::Plain)),
+            true => Err(format!("{host}: there is nothing here that makes a connection secure")),
+        }
+    }
+
     /// Begins a session over a socket that has been connected. `None` if that can't be: its owner has been
     /// told.
     pub(super) fn open(
         &mut self,
         now: Time,
         owner: Owner,
-        mut socket: TcpStream,
+        mut link: Link,
         peer: SocketAddr,
         session: Session,
     ) -> Option<u32> {
         // A failure costs latency, nothing else.
-        let _ = sys::prepare(&socket);
+        let _ = sys::prepare(link.socket());
         let registry = self.poll.registry();
         let mut failed = None;
         let id = self.conns.insert_with(|id| {
             failed = registry
-                .register(&mut socket, Token(id as usize), Interest::READABLE | Interest::WRITABLE)
+                .register(link.socket_mut(), Token(id as usize), Interest::READABLE | Interest::WRITABLE)
                 .err();
-            let mut conn = Conn::new(now, socket, peer, session);
+            let mut conn = Conn::new(now, link, peer, session);
             conn.owner = Some(owner);
             conn
         });

@@ -59,7 +59,7 @@ impl Engine {
         session.accept_connect(now, &options);
         if !vhost.tcp_nodelay {
             // A failure costs latency, nothing else.
-            let _ = conn.socket.set_nodelay(false);
+            let _ = conn.link.socket().set_nodelay(false);
         }
         conn.connected = true;
         info!(id = id; "connected to {}/{} by {:?}", vhost.name, request.name.app, request.flash_ver);

@@ -25,6 +25,9 @@ pub const RTMP_AUTH_BYTES: usize = 1024;
 /// FourCCs kept of what a server knows.
 pub const RTMP_FOURCCS: usize = 32;
 
+/// Plaintext that a secure connection takes before the socket has taken all that was sent, in bytes.
+pub const SECURE_UNSENT_BYTES: usize = 64 * 1024;
+
 /// How deep AMF values may nest.
 pub const AMF_DEPTH: usize = 16;
 /// Values in one AMF message, over all levels.
