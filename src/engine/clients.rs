@@ -3,7 +3,7 @@
 use log::info;
 
 use super::conn::{Conn, Flushed};
-use super::session::{Said, Session};
+use super::session::Said;
 use super::timers::{Alarm, Timers};
 use super::{Engine, Event, KEPT, READ_BUDGET, READ_BYTES, Subject, sys};
 use crate::error::{Code, Error, Result};
@@ -275,7 +275,7 @@ impl Engine {
     }
 
     fn close(&mut self, now: Time, id: u32, why: &str) {
-        match self.conns.find(id).is_some_and(|conn| matches!(conn.session, Session::RtmpClient(_))) {
+        match self.conns.find(id).is_some_and(|conn| conn.session.is_outgoing()) {
             true => self.stop_push(now, id),
             false => self.stop_play(now, id),
         }

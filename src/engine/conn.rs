@@ -152,7 +152,7 @@ impl Conn {
 
     /// Whether the host sees it as a client: it has connected, or plays.
     pub(super) fn is_client(&self) -> bool {
-        (self.connected || self.play.is_some()) && !self.dead && self.owner.is_none()
+        (self.connected || self.play.is_some()) && !self.dead && !self.session.is_outgoing()
     }
 
     /// Reads once; `None` when the link has no more now.

@@ -74,8 +74,6 @@ pub(super) struct Fetch {
     status: u16,
     /// What has come of a body that is wanted whole.
     held: BytesMut,
-    /// The answer only says where else to ask.
-    moved: Option<Url>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +94,6 @@ impl Engine {
             way: Way::None,
             status: 0,
             held: BytesMut::new(),
-            moved: None,
         })?;
         if !self.connect_fetch(now, id) {
             self.fetches.remove(id);
@@ -153,22 +150,18 @@ impl Engine {
             Answer::Head(head) => {
                 fetch.status = head.status;
                 if let Some(url) = head.redirect {
-                    fetch.moved = Some(url);
+                    self.redirect_fetch(now, id, conn, url);
                 } else if fetch.order.whole.is_none() {
                     let (purpose, url) = (fetch.purpose, fetch.order.url.clone());
                     self.on_fetched(now, id, purpose, Fetched::Head(head, url));
                 }
             }
-            Answer::Body(_) if fetch.moved.is_some() => {}
             Answer::Body(bytes) if fetch.order.whole.is_some() => fetch.held.extend_from_slice(&bytes),
             Answer::Body(bytes) => {
                 let purpose = fetch.purpose;
                 self.on_fetched(now, id, purpose, Fetched::Body(bytes));
             }
-            Answer::End => match fetch.moved.take() {
-                Some(url) => self.redirect_fetch(now, id, conn, url),
-                None => self.end_fetch(now, id, conn),
-            },
+            Answer::End => self.end_fetch(now, id, conn),
         }
     }
 

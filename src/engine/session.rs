@@ -131,6 +131,16 @@ impl Session {
         }
     }
 
+    /// Whether we are the client.
+    pub(super) fn is_outgoing(&self) -> bool {
+        match self {
+            Self::RtmpClient(_) => true,
+            #[cfg(feature = "http")]
+            Self::HttpClient(_) => true,
+            _ => false,
+        }
+    }
+
     /// Whether it takes no input until it has been answered.
     pub(super) fn is_waiting(&self) -> bool {
         match self {
