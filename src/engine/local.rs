@@ -177,6 +177,9 @@ impl Engine {
                 Err(e) => break Some(e.to_string()),
             }
         };
+        while let Some(warning) = ingest.take_warning() {
+            warn!("ingest {}: {warning}", ingest.settings.name);
+        }
         let settings = failed.as_ref().map(|_| ingest.settings.clone());
         if wrote {
             self.mark_dirty(stream);
