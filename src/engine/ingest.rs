@@ -6,6 +6,11 @@
 mod files;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(any(feature = "http", feature = "hls"))]
+mod merge;
+mod reader;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -367,15 +372,20 @@ impl Engine {
         loop {
             let Some(ingest) = self.ingests.find_mut(id) else { return };
             let State::Files(files) = &mut ingest.state else { return };
-            match files.poll(now) {
+            let polled = files.poll(now);
+            while let Some(warning) = files.take_warning() {
+                warn!("ingest of {}: {warning}", ingest.name);
+            }
+            match polled {
                 Ok(Some(frame)) => {
                     if !self.ingest_frame(now, id, frame) {
                         return;
                     }
                 }
                 Ok(None) => {
-                    if let Some(due) = files.due() {
-                        self.timers.set(due, Alarm::Ingest(id));
+                    match files.due() {
+                        Some(due) => self.timers.set(due, Alarm::Ingest(id)),
+                        None => self.end_ingest(now, id),
                     }
                     return;
                 }
@@ -386,6 +396,12 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// All that there was has been played.
+    fn end_ingest(&mut self, now: Time, id: u32) {
+        self.stop_ingest(now, id);
+        self.set_ingest(now, id, State::Ended, "everything has been played");
     }
 
     pub(super) fn on_ingest_dialed(&mut self, now: Time, id: u32, socket: TcpStream, peer: SocketAddr) {
@@ -531,7 +547,7 @@ impl Engine {
             RelayState::Waiting => {
                 warn!("ingest of {name} from {url}: {why}; trying again in {} ms", next.as_millis());
             }
-            RelayState::Ended => warn!("ingest of {name} from {url}: {why}; giving up"),
+            RelayState::Ended => warn!("ingest of {name} from {url} is over: {why}"),
             _ => {}
         }
         let news = RelayNews {

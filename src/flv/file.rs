@@ -88,6 +88,12 @@ impl Demuxer {
         self.flags.map(|f| f & FLAG_VIDEO != 0)
     }
 
+    /// Whether what was given ends where a file doesn't: within a header or a tag.
+    pub fn is_cut_off(&self) -> bool {
+        !self.partial.is_empty()
+            || matches!(self.state, State::FileHeader | State::Body { .. } | State::Skip(_))
+    }
+
     /// How many times PreviousTagSize was not the size of the tag before. Writers exist that get it
     /// wrong, and nothing depends on it, so it is no error.
     pub fn size_mismatches(&self) -> u32 {
@@ -308,6 +314,19 @@ mod tests {
         assert_eq!(all(&mut d, &header(true, true)), e);
         assert!(all(&mut Demuxer::new(), b"FLV\x01\x05\x00\x00\x00\x08").is_err());
         assert!(all(&mut Demuxer::new(), b"FLV\x01\x05\xff\x00\x00\x09").is_err());
+    }
+
+    #[test]
+    fn an_end_within_a_tag_is_seen() {
+        let file = written(&[Tag { kind: Kind::Audio, timestamp_ms: 5, body: Bytes::from_static(b"abc") }]);
+        let is_cut_off = |len: usize| {
+            let mut d = Demuxer::new();
+            all(&mut d, &file[..len]).unwrap();
+            d.is_cut_off()
+        };
+        // Behind the header, PreviousTagSize and the tag's body, and at the end.
+        let whole: Vec<usize> = (0..=file.len()).filter(|len| !is_cut_off(*len)).collect();
+        assert_eq!(whole, [9, 13, 27, 31]);
     }
 
     #[test]

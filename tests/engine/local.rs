@@ -219,7 +219,7 @@ fn a_file_that_cannot_be_played_is_tried_again_and_harms_nobody() {
         dir.join("g"),
     );
     std::fs::write(&empty, b"").unwrap();
-    std::fs::write(&broken, b"RIFF this is no FLV file at all, but long enough to be looked at").unwrap();
+    std::fs::write(&broken, b"RIFF this is no such file at all, but long enough to be looked at").unwrap();
     std::fs::write(&bare, file::header(true, true)).unwrap();
     write_flv(&good, 5);
     let block = |name: &str, path: &Path| {
@@ -237,7 +237,7 @@ fn a_file_that_cannot_be_played_is_tried_again_and_harms_nobody() {
     for (path, why) in [
         (&missing, "No such file"),
         (&empty, "no audio or video frame in it"),
-        (&broken, "not an FLV file"),
+        (&broken, "FLV, MP4 or MPEG-TS was expected"),
         (&bare, "no audio or video frame in it"),
     ] {
         let line =

@@ -1,68 +1,274 @@
-//! A virtual live: an FLV file played in real time as a stream, over and over.
-//!
-//! The file is read a little at a time, as its frames fall due. Across the loop timestamps go on: the
-//! file's length is its last timestamp plus the last step of that track.
+//! Files played one after another in real time, once or over and over, as one stream whose time goes on.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::collections::VecDeque;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
-use crate::flv::{self, file};
+use super::reader::{Cause, Reader, Step};
+use crate::amf::amf0;
 use crate::media::{Codec, Frame, Headers, Kind, Role};
 use crate::time::Time;
-use crate::wire::Malformed;
 
-/// Bytes read from the file at a time.
-const READ: usize = 32 * 1024;
 /// A frame that is this late is not made up for: the clock starts anew.
 const LATE: Duration = Duration::from_secs(5);
-/// What the last frame of a track counts as when the file has only one.
-const STEP_MS: i64 = 10;
+/// Bytes read at most in one turn without coming upon a frame; the search goes on in the next.
+const TURN_BYTES: usize = 1024 * 1024;
+/// What opening a file counts as, in bytes read.
+const OPEN_COST: usize = 32 * 1024;
+/// When a search goes on: as soon as the loop has served everybody else.
+const MOMENT: Duration = Duration::from_micros(1);
+/// Warnings that are held for the caller; of more nothing is said.
+const WARNINGS: usize = 64;
+/// What the last frame of a track counts as when there is only one, in µs.
+const STEP_US: i64 = 10_000;
+/// A step ahead beyond which a file's timestamps are taken to have jumped, in µs.
+const JUMP_US: i64 = 10_000_000;
+/// A step back of one track beyond which they are, in µs.
+const JUMP_BACK_US: i64 = 1_000_000;
 
-/// Why a file can't be played.
+/// Why nothing is played.
 #[derive(Debug)]
-pub(super) enum FileError {
-    Io(io::Error),
-    Malformed(u64, Malformed),
-    NoFrames,
-    NoFile,
+pub(in crate::engine) enum FileError {
+    /// The only file can't be played.
+    One(Cause),
+    /// No file of the list can be played: each with what is wrong.
+    All(String),
 }
 
-impl std::fmt::Display for FileError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io(e) => write!(f, "{e}"),
-            Self::Malformed(at, cause) => write!(f, "not an FLV file before byte {at}: {cause}"),
-            Self::NoFile => f.write_str("not a regular file"),
-            Self::NoFrames => f.write_str("no audio or video frame in it"),
+            Self::One(e) => e.fmt(f),
+            Self::All(wrong) => write!(f, "none of its files can be played: {wrong}"),
         }
     }
 }
 
-/// A file that is being played.
+/// A list of files at play.
+///
+/// A file begins where the one before has ended, which is its last timestamp and the last step of that
+/// track, the greatest of the tracks; so does what follows a jump of the timestamps within a file. Headers that
+/// are in force already are left out. A file that can't be played is passed over, and one that is broken or
+/// cut off ends there; what was wrong is for [`Files::take_warning`].
 #[derive(Debug)]
 pub(super) struct Files {
-    reader: Reader,
-    next: Option<(i64, Frame)>,
+    list: Vec<Listed>,
+    looped: bool,
+    /// The place in the list of the file that is open or, if none is, of the next.
+    at: usize,
+    reader: Option<Reader>,
+    /// This file and this round have given a frame.
+    file_played: bool,
+    round_played: bool,
+    next: Next,
     /// The wall time of timestamp 0.
     start: Time,
-    /// Headers already given: repeats of the same at each loop are left out.
+    timeline: Timeline,
+    /// Headers already given.
     given: Headers,
+    /// The metadata in force is of another file.
+    stale_metadata: bool,
+    warnings: VecDeque<String>,
 }
 
 #[derive(Debug)]
-struct Reader {
-    file: File,
-    demuxer: file::Demuxer,
-    buffer: Vec<u8>,
-    filled: usize,
-    taken: usize,
-    read: u64,
-    /// What is added to the file's timestamps, in ms, in this round.
-    offset: i64,
-    first: Option<i64>,
+struct Listed {
+    path: String,
+    /// What was wrong when it was last played: it is told when it changes.
+    wrong: Option<Cause>,
+}
+
+#[derive(Debug)]
+enum Next {
+    /// This frame, so many µs after the start.
+    Due(i64, Frame),
+    /// One that has not been found yet: on from this time.
+    Sought(Time),
+    /// There are no more, because of this.
+    Failed(Time, FileError),
+    Ended,
+}
+
+impl Files {
+    /// Opens the first file that can be played and looks for its first frame; where that takes long the search
+    /// goes on when [`Files::due`] says. With `looped` the list begins anew at its end.
+    pub(super) fn open(now: Time, paths: &[String], looped: bool) -> Result<Self, FileError> {
+        let list = paths.iter().map(|path| Listed { path: path.clone(), wrong: None });
+        let mut files = Self {
+            list: list.collect(),
+            looped,
+            at: 0,
+            reader: None,
+            file_played: false,
+            round_played: false,
+            next: Next::Ended,
+            start: now,
+            timeline: Timeline::default(),
+            given: Headers::default(),
+            stale_metadata: false,
+            warnings: VecDeque::new(),
+        };
+        files.next = files.find(now);
+        match std::mem::replace(&mut files.next, Next::Ended) {
+            Next::Failed(_, e) => Err(e),
+            next => Ok(Self { next, ..files }),
+        }
+    }
+
+    /// When there is something for [`Files::poll`]; `None` at the end.
+    pub(super) fn due(&self) -> Option<Time> {
+        match &self.next {
+            Next::Due(us, _) => {
+                Some(self.start + Duration::from_micros(u64::try_from(*us).unwrap_or_default()))
+            }
+            Next::Sought(at) | Next::Failed(at, _) => Some(*at),
+            Next::Ended => None,
+        }
+    }
+
+    /// The next frame, if it is due. After an error there are no more.
+    pub(super) fn poll(&mut self, now: Time) -> Result<Option<Frame>, FileError> {
+        if matches!(self.next, Next::Sought(at) if at <= now) {
+            self.next = self.find(now);
+        }
+        let Some(due) = self.due().filter(|due| *due <= now) else { return Ok(None) };
+        match std::mem::replace(&mut self.next, Next::Ended) {
+            Next::Due(_, frame) => {
+                if now.since(due) > LATE {
+                    self.start = self.start + now.since(due);
+                }
+                self.next = self.find(now);
+                Ok(Some(frame))
+            }
+            Next::Failed(_, e) => Err(e),
+            Next::Sought(_) | Next::Ended => Ok(None),
+        }
+    }
+
+    /// What was wrong with a file that was passed over or has ended early. It is told once, and again when it
+    /// was played well in between.
+    pub(super) fn take_warning(&mut self) -> Option<String> {
+        self.warnings.pop_front()
+    }
+
+    /// Looks for the next frame that is to be given, for one turn.
+    fn find(&mut self, now: Time) -> Next {
+        let mut budget = TURN_BYTES;
+        loop {
+            let Some(reader) = &mut self.reader else {
+                if self.at >= self.list.len() {
+                    if !self.round_played {
+                        return Next::Failed(now + MOMENT, self.why());
+                    }
+                    if !self.looped {
+                        return Next::Ended;
+                    }
+                    (self.at, self.round_played) = (0, false);
+                }
+                if budget == 0 {
+                    return Next::Sought(now + MOMENT);
+                }
+                budget = budget.saturating_sub(OPEN_COST);
+                self.open_next();
+                continue;
+            };
+            match reader.next(&mut budget) {
+                Ok(Step::Frame(frame)) => {
+                    if let Some((us, frame)) = self.take(frame) {
+                        return Next::Due(us, frame);
+                    }
+                }
+                Ok(Step::Pause) => return Next::Sought(now + MOMENT),
+                Ok(Step::End) => self.finish(None),
+                Err(e) => self.finish(Some(e)),
+            }
+        }
+    }
+
+    fn open_next(&mut self) {
+        let Some(listed) = self.list.get(self.at) else { return };
+        self.file_played = false;
+        self.stale_metadata = self.given.metadata.is_some();
+        match Reader::open(&listed.path) {
+            Ok(reader) => self.reader = Some(reader),
+            Err(e) => self.finish(Some(e)),
+        }
+    }
+
+    /// The file at this place is done with, well or not.
+    fn finish(&mut self, wrong: Option<Cause>) {
+        self.reader = None;
+        self.timeline.begin_next();
+        if let Some(listed) = self.list.get_mut(self.at) {
+            let wrong = if self.file_played { wrong } else { wrong.or(Some(Cause::NoFrames)) };
+            let told = listed.wrong.as_ref().map(ToString::to_string);
+            if let Some(wrong) = &wrong
+                && told != Some(wrong.to_string())
+                && self.warnings.len() < WARNINGS
+            {
+                let what = if self.file_played { "ends early" } else { "is passed over" };
+                self.warnings.push_back(format!("{} {what}: {wrong}", listed.path));
+            }
+            listed.wrong = wrong;
+        }
+        self.at = self.at.saturating_add(1);
+    }
+
+    /// Why a whole round has given no frame.
+    fn why(&mut self) -> FileError {
+        self.warnings.clear();
+        if let [only] = &mut self.list[..] {
+            return FileError::One(only.wrong.take().unwrap_or(Cause::NoFrames));
+        }
+        let mut text = String::new();
+        for Listed { path, wrong } in &self.list {
+            let separator = if text.is_empty() { "" } else { "; " };
+            let wrong = wrong.as_ref().unwrap_or(&Cause::NoFrames);
+            let _ = write!(text, "{separator}{path}: {wrong}");
+        }
+        FileError::All(text)
+    }
+
+    /// The frame at its place, if it is to be given.
+    fn take(&mut self, frame: Frame) -> Option<(i64, Frame)> {
+        let is_metadata = frame.kind == Kind::Data;
+        if std::mem::take(&mut self.stale_metadata) && !is_metadata {
+            self.given.metadata = None;
+            if let Some(reader) = &mut self.reader {
+                reader.put_back(frame);
+            }
+            return Some(self.timeline.place(no_metadata()));
+        }
+        if frame.role == Role::Header && self.given.holds(&frame) {
+            return None;
+        }
+        let given = match frame.kind {
+            Kind::Audio => &mut self.given.audio,
+            Kind::Video => &mut self.given.video,
+            Kind::Data => &mut self.given.metadata,
+        };
+        if frame.role == Role::Header {
+            *given = Some(frame.clone());
+        } else if is_media(&frame) {
+            // The header of another codec is to be given again before that codec comes back.
+            given.take_if(|held| held.codec != frame.codec);
+            (self.file_played, self.round_played) = (true, true);
+        }
+        Some(self.timeline.place(frame))
+    }
+}
+
+/// Where frames stand on the clock of the whole live, in µs from its start.
+#[derive(Debug, Default)]
+struct Timeline {
+    /// Where the file begins, or what follows a jump.
+    base: i64,
+    /// What is added to its timestamps; `None` before its first frame.
+    offset: Option<i64>,
+    /// The latest place given.
+    latest: i64,
     tracks: [Track; 2],
 }
 
@@ -72,153 +278,72 @@ struct Track {
     step: i64,
 }
 
-impl Files {
-    /// Opens the file and finds its first frame.
-    pub(super) fn open(now: Time, paths: &[String], _looped: bool) -> Result<Self, FileError> {
-        let path = paths.first().map(String::as_str).unwrap_or_default();
-        // A pipe would keep the loop waiting for its other end.
-        if !std::fs::metadata(path).map_err(FileError::Io)?.is_file() {
-            return Err(FileError::NoFile);
-        }
-        let file = File::open(path).map_err(FileError::Io)?;
-        let reader = Reader {
-            file,
-            demuxer: file::Demuxer::new(),
-            buffer: vec![0; READ],
-            filled: 0,
-            taken: 0,
-            read: 0,
-            offset: 0,
-            first: None,
-            tracks: [Track::default(); 2],
+impl Timeline {
+    /// What follows has timestamps of its own, and begins where this ends.
+    fn begin_next(&mut self) {
+        let ends = self.tracks.iter().filter_map(|track| {
+            let step = if track.step > 0 { track.step } else { STEP_US };
+            Some(track.last?.saturating_add(step))
+        });
+        let base = ends.max().unwrap_or(self.base);
+        *self = Self { base, latest: base, ..Self::default() };
+    }
+
+    /// Gives a frame its place. Headers and data stand where the frame before them does.
+    fn place(&mut self, frame: Frame) -> (i64, Frame) {
+        let composition = frame.pts.saturating_sub(frame.dts);
+        let at = match (frame.kind, frame.role) {
+            (Kind::Data, _) | (_, Role::Header) => self.latest,
+            (kind, _) if is_media(&frame) => self.media(kind, frame.dts),
+            _ => self.at(frame.dts),
         };
-        let mut files = Self { reader, next: None, start: now, given: Headers::default() };
-        files.advance()?;
-        Ok(files)
+        (at, Frame { dts: at, pts: at.saturating_add(composition), ..frame })
     }
 
-    /// When the next frame is due.
-    pub(super) fn due(&self) -> Option<Time> {
-        let (ms, _) = self.next.as_ref()?;
-        Some(self.start + Duration::from_millis(u64::try_from(*ms).unwrap_or_default()))
-    }
-
-    /// The next frame, if it is due. After an error the file is to be closed.
-    pub(super) fn poll(&mut self, now: Time) -> Result<Option<Frame>, FileError> {
-        let Some(due) = self.due() else { return Ok(None) };
-        if due > now {
-            return Ok(None);
+    fn media(&mut self, kind: Kind, dts: i64) -> i64 {
+        let index = usize::from(kind == Kind::Video);
+        let last = self.tracks.get(index).and_then(|track| track.last);
+        let at = self.at(dts);
+        let has_jumped = at > self.latest.saturating_add(JUMP_US)
+            || last.is_some_and(|last| at < last.saturating_sub(JUMP_BACK_US));
+        if has_jumped {
+            self.begin_next();
         }
-        if now.since(due) > LATE {
-            self.start = self.start + now.since(due);
-        }
-        let frame = self.next.take().map(|(_, frame)| frame);
-        self.advance()?;
-        Ok(frame)
-    }
-
-    /// Finds the next frame that is to be given, from the start again at the file's end.
-    fn advance(&mut self) -> Result<(), FileError> {
-        loop {
-            let Some((ms, frame)) = self.reader.next()? else {
-                self.reader.rewind()?;
-                continue;
-            };
-            if frame.role == Role::Header {
-                if self.given.holds(&frame) {
-                    continue;
-                }
-                match frame.kind {
-                    Kind::Audio => self.given.audio = Some(frame.clone()),
-                    Kind::Video => self.given.video = Some(frame.clone()),
-                    Kind::Data => self.given.metadata = Some(frame.clone()),
-                }
+        self.offset.get_or_insert(self.base.saturating_sub(dts));
+        let at = self.at(dts);
+        if let Some(track) = self.tracks.get_mut(index) {
+            let step = track.last.map_or(0, |last| at.saturating_sub(last));
+            if step > 0 {
+                track.step = step.min(JUMP_US);
             }
-            self.next = Some((ms, frame));
-            return Ok(());
+            track.last = Some(at);
         }
+        self.latest = self.latest.max(at);
+        at
+    }
+
+    fn at(&self, dts: i64) -> i64 {
+        self.offset.map_or(self.base, |offset| dts.saturating_add(offset).max(self.base))
     }
 }
 
-impl Reader {
-    /// The next frame of the file with its place in ms from the start of the live; `None` at the end.
-    fn next(&mut self) -> Result<Option<(i64, Frame)>, FileError> {
-        loop {
-            let mut input = self.buffer.get(self.taken..self.filled).unwrap_or_default();
-            let before = input.len();
-            let tag = self.demuxer.handle_input(&mut input);
-            self.taken += before - input.len();
-            match tag.map_err(|cause| FileError::Malformed(self.read, cause))? {
-                Some(tag) => {
-                    if let Some(frame) = self.frame(tag) {
-                        return Ok(Some(frame));
-                    }
-                }
-                None if self.taken < self.filled => {}
-                None => {
-                    self.filled = self.file.read(&mut self.buffer).map_err(FileError::Io)?;
-                    self.taken = 0;
-                    self.read += self.filled as u64;
-                    if self.filled == 0 {
-                        return Ok(None);
-                    }
-                }
-            }
-        }
-    }
-
-    /// A tag's frame at its place; `None` for what can't be relayed.
-    fn frame(&mut self, tag: file::Tag) -> Option<(i64, Frame)> {
-        let frame = match tag.kind {
-            Kind::Data => metadata(&tag.body)?,
-            kind => flv::frame(kind, 0, tag.body).ok()?,
-        };
-        let raw = i64::from(tag.timestamp_ms);
-        let moves = matches!(frame.role, Role::Key | Role::Delta) && frame.kind != Kind::Data;
-        let ms = raw.saturating_sub(self.first.unwrap_or(raw)).max(0);
-        if moves {
-            self.first.get_or_insert(raw);
-            let track = &mut self.tracks[usize::from(frame.kind == Kind::Video)];
-            if let Some(last) = track.last {
-                track.step = ms.saturating_sub(last).clamp(1, 10_000);
-            }
-            track.last = Some(ms);
-        }
-        let at = self.offset.saturating_add(ms);
-        let dts = at.saturating_mul(1000);
-        let pts = dts.saturating_add(frame.pts.saturating_sub(frame.dts));
-        Some((at, Frame { dts, pts, ..frame }))
-    }
-
-    /// Goes back to the file's start.
-    fn rewind(&mut self) -> Result<(), FileError> {
-        use std::io::Seek;
-
-        let end = |t: &Track| t.last.map(|last| last + if t.step > 0 { t.step } else { STEP_MS });
-        let Some(length) = self.tracks.iter().filter_map(end).max() else {
-            return Err(FileError::NoFrames);
-        };
-        self.offset = self.offset.saturating_add(length);
-        self.first = None;
-        self.tracks = [Track::default(); 2];
-        self.demuxer = file::Demuxer::new();
-        self.filled = 0;
-        self.taken = 0;
-        self.read = 0;
-        self.file.rewind().map_err(FileError::Io)
-    }
+/// Whether time goes on with this frame.
+fn is_media(frame: &Frame) -> bool {
+    frame.kind != Kind::Data && matches!(frame.role, Role::Key | Role::Delta)
 }
 
-/// A script tag as a publisher would send it.
-fn metadata(body: &Bytes) -> Option<Frame> {
-    let metadata = flv::metadata(body).ok()??;
-    Some(Frame {
+/// Metadata that says nothing: what another file has said holds no longer.
+fn no_metadata() -> Frame {
+    let mut body = BytesMut::new();
+    amf0::string(&mut body, "onMetaData");
+    amf0::ecma_array(&mut body, &[]);
+    Frame {
         kind: Kind::Data,
         codec: Codec::Script,
         role: Role::Header,
         dts: 0,
         pts: 0,
-        payload: metadata.body,
+        payload: body.freeze(),
         relay: Bytes::new(),
-    })
+    }
 }

@@ -69,6 +69,7 @@ pub struct FileDemuxer {
     fragmented: bool,
     /// The tables told of samples, which come once their `mdat` is there.
     pending: Pending,
+    cut_off: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -111,7 +112,7 @@ impl FileDemuxer {
     /// At the first byte of a file of `len` bytes.
     pub fn new(len: u64) -> Self {
         let (state, pending) = (State::header(0), Pending::Nothing);
-        Self { len, state, tracks: Vec::new(), fragmented: false, pending }
+        Self { len, state, tracks: Vec::new(), fragmented: false, pending, cut_off: false }
     }
 
     /// Which bytes it wants next, at most [`limits::MP4_MOVIE_BYTES`]; `None` when there is nothing more.
@@ -143,6 +144,11 @@ impl FileDemuxer {
             (self.state, self.tracks) = (State::Failed(e), Vec::new());
         }
         result
+    }
+
+    /// Whether a box that it has come upon goes on behind the file's end.
+    pub fn is_cut_off(&self) -> bool {
+        self.cut_off
     }
 
     /// What follows is another file, of which the tracks of this one are.
@@ -195,6 +201,7 @@ impl FileDemuxer {
             header => header?,
         };
         let end = if header.size == 0 { self.len } else { at.saturating_add(header.size) };
+        self.cut_off |= end > self.len;
         let limit = match &header.name {
             b"moov" => limits::MP4_MOVIE_BYTES,
             b"moof" => limits::MP4_BOX_BYTES,

@@ -549,6 +549,14 @@ fn what_is_no_file_is_told_and_what_is_cut_off_ends() {
         assert_eq!(without_headers(&found).len().min(1), usize::from(found.len() > 1));
         assert!(found.len() <= frames.len());
     }
+    // A box that goes on behind the end is one that has been cut off.
+    for (len, is_cut_off) in [(file.len(), false), (file.len() - 1, true), (at - 1, true), (at, false)] {
+        let mut demuxer = FileDemuxer::new(len as u64);
+        while let Some(Wanted { offset, len }) = demuxer.wanted() {
+            demuxer.handle_input(&file[offset as usize..offset as usize + len]).unwrap();
+        }
+        assert_eq!(demuxer.is_cut_off(), is_cut_off, "{len}");
+    }
     // Shorter than was said.
     let mut demuxer = FileDemuxer::new(100);
     assert!(demuxer.handle_input(&[0; 3]).unwrap().is_empty());
