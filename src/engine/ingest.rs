@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::config::Ingest as Settings;
+use crate::config::{Ingest as Settings, Input};
 use crate::flv::{self, file};
 use crate::media::{Codec, Frame, Headers, Kind, Role};
 use crate::time::Time;
@@ -91,7 +91,10 @@ impl Ingest {
 
     /// Opens the file and finds its first frame.
     pub(super) fn open(&mut self, now: Time) -> Result<(), IngestError> {
-        let path = self.settings.url.as_str();
+        let path = match &self.settings.input {
+            Input::Files(paths) => paths.first().map_or("", String::as_str),
+            Input::Url(_) | Input::Program(_) => "",
+        };
         // A pipe would keep the loop waiting for its other end.
         if !std::fs::metadata(path).map_err(IngestError::Io)?.is_file() {
             return Err(IngestError::NoFile);

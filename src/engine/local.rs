@@ -8,8 +8,8 @@ use super::encoder::Encoder;
 use super::ingest::{Ingest, RETRY};
 use super::timers::Alarm;
 use super::{Engine, Event, FrameSource};
-use crate::config::Vhost;
 use crate::config::table::DEFAULT_VHOST;
+use crate::config::{Ingest as IngestSettings, Input, Vhost};
 use crate::error::{Code, Error, Result};
 use crate::hub::{Name, Source};
 use crate::time::Time;
@@ -129,12 +129,13 @@ impl Engine {
 
     /// Starts, stops and leaves alone virtual lives, as the settings now have them.
     pub(super) fn configure_ingests(&mut self) {
-        let wanted: Vec<_> = self.settings.vhosts.values().flat_map(|v| v.ingests.iter().cloned()).collect();
+        let all = self.settings.vhosts.values().flat_map(|v| v.ingests.iter().cloned());
+        let wanted: Vec<_> = all.filter(is_run_here).collect();
         for id in self.ingests.ids() {
             if self.ingests.find(id).is_some_and(|ingest| !wanted.contains(&ingest.settings))
                 && let Some(ingest) = self.ingests.remove(id)
             {
-                info!("ingest {} of {} stopped", ingest.settings.name, ingest.settings.url);
+                info!("ingest {} of {} stopped", ingest.settings.name, ingest.settings.input);
                 if let Some(stream) = ingest.stream {
                     self.finish_local(stream, Source::Ingest(id));
                 }
@@ -185,7 +186,7 @@ impl Engine {
             warn!(
                 "ingest {} of {}: {why}; trying again in {} ms",
                 settings.name,
-                settings.url,
+                settings.input,
                 RETRY.as_millis()
             );
             self.finish_local(stream, Source::Ingest(id));
@@ -201,7 +202,7 @@ impl Engine {
             warn!(
                 "ingest {} of {}: {e}; trying again in {} ms",
                 settings.name,
-                settings.url,
+                settings.input,
                 RETRY.as_millis()
             );
             return false;
@@ -227,7 +228,7 @@ impl Engine {
             ingest.stream = Some(published.stream);
         }
         self.begin_taps(now, published.stream);
-        info!("ingest {} plays {} as {name}", settings.name, settings.url);
+        info!("ingest {} plays {} as {name}", settings.name, settings.input);
         let event = Event::Published(self.subject(0, published.stream, &name, ""));
         self.tell(event);
         true
@@ -250,5 +251,17 @@ impl Engine {
             let event = Event::Unpublished(self.subject(0, stream, &name, ""));
             self.tell(event);
         }
+    }
+}
+
+/// Whether it is for the loop: a program is for the host.
+fn is_run_here(ingest: &IngestSettings) -> bool {
+    match &ingest.input {
+        Input::Files(_) => true,
+        Input::Url(url) => {
+            warn!("ingest {} of {url} is left out: a URL is not pulled yet", ingest.name);
+            false
+        }
+        Input::Program(_) => false,
     }
 }
