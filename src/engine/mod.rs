@@ -24,6 +24,7 @@ mod ingest;
 #[cfg(any(feature = "hls", feature = "dvr"))]
 mod jobs;
 mod local;
+mod programs;
 #[cfg(feature = "http")]
 mod rates;
 mod remote;
@@ -67,6 +68,7 @@ pub use encoder::FrameSource;
 pub use event::{Action, Admission, ClientInfo, Doing, Event, Stats, StreamInfo, Subject};
 #[cfg(feature = "hls")]
 pub use hls::{HlsFile, HlsOptions};
+pub use programs::Program;
 pub use remote::{CALLS_MAX, Call, Remote};
 #[cfg(feature = "http")]
 pub use web::mounts::{
