@@ -27,7 +27,8 @@ SONAME  := libcamrill.so.$(firstword $(subst ., ,$(VERSION)))
 STATIC_LIBS := -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
 STRICT      := -std=c99 -Wall -Wextra -Werror
 
-PROGRAMS := $(patsubst examples-c/%.c,$(RELEASE)/%,$(wildcard examples-c/*.c))
+# programs.c is a part of camrill-server, each other file a program.
+PROGRAMS := $(patsubst examples-c/%.c,$(RELEASE)/%,$(filter-out %/programs.c,$(wildcard examples-c/*.c)))
 
 .PHONY: run test build bench install uninstall fmt lint header docs clean setup-run setup-test FORCE
 
@@ -40,8 +41,10 @@ $(RELEASE)/libcamrill.a: FORCE
 
 # The static library, so that a program runs wherever it is copied to.
 $(RELEASE)/%: examples-c/%.c include/camrill.h $(RELEASE)/libcamrill.a
-	$(CC) $(STRICT) $(CFLAGS) -Iinclude -o $@ $< $(RELEASE)/libcamrill.a \
+	$(CC) $(STRICT) $(CFLAGS) -Iinclude -o $@ $(filter %.c,$^) $(RELEASE)/libcamrill.a \
 		-Wl,--gc-sections $(LDFLAGS) $(STATIC_LIBS)
+
+$(RELEASE)/camrill-server: examples-c/programs.c examples-c/programs.h
 
 # The ports in hexadecimal, as the kernel lists them; 0A is a socket that listens.
 run: setup-run

@@ -2,7 +2,8 @@
  *
  * camrill-server [-c FILE] [-e] [-t] [-v]
  *
- * SIGINT and SIGTERM stop it, SIGHUP reloads the configuration, SIGUSR1 writes it out. */
+ * SIGINT and SIGTERM stop it, SIGHUP reloads the configuration, SIGUSR1 writes it out. What the configuration needs
+ * FFmpeg for runs beside it: programs.c. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <signal.h>
@@ -13,6 +14,8 @@
 #include <unistd.h>
 
 #include <camrill.h>
+
+#include "programs.h"
 
 /* Without -c and -e. */
 static const char DEFAULTS[] =
@@ -31,7 +34,7 @@ struct options {
 };
 
 /* What signals ask for. The handler wakes the engine, so that its wait ends and these are looked at. */
-static volatile sig_atomic_t wants_stop, wants_reload, wants_print;
+static volatile sig_atomic_t wants_stop, wants_reload, wants_print, program_ended;
 static camrill_engine_t *volatile running;
 
 static void on_signal(int number)
@@ -41,6 +44,8 @@ static void on_signal(int number)
         wants_reload = 1;
     else if (number == SIGUSR1)
         wants_print = 1;
+    else if (number == SIGCHLD)
+        program_ended = 1;
     else
         wants_stop = 1;
     if (running != NULL)
@@ -123,7 +128,7 @@ static int listens(camrill_engine_t *engine)
     return 0;
 }
 
-static void reload(camrill_engine_t *engine, const struct options *options)
+static void reload(camrill_engine_t *engine, const struct options *options, struct programs *programs)
 {
     int32_t result = load(engine, options);
     if (result >= 0 && !listens(engine)) {
@@ -137,40 +142,56 @@ static void reload(camrill_engine_t *engine, const struct options *options)
         camrill_config_revert(engine);
     } else {
         fprintf(stderr, "camrill-server: reloaded\n");
+        programs_update(programs, engine);
     }
+}
+
+/* Whether a program has ended since this was last asked. */
+static int take_ended(void)
+{
+    int ended = program_ended;
+    if (ended)
+        program_ended = 0;
+    return ended;
 }
 
 /* Serves until it is told to stop; answers the exit code. */
 static int serve(camrill_engine_t *engine, const struct options *options)
 {
+    struct programs programs = {NULL};
+    int32_t result = 0, due;
     running = engine;
-    while (!wants_stop) {
-        int32_t result = camrill_engine_poll(engine, -1);
-        if (result < 0) {
-            running = NULL;
-            return complain(engine, "the engine has failed", result);
-        }
-        if (wants_reload) {
+    programs_update(&programs, engine);
+    while (!wants_stop && result >= 0) {
+        result = camrill_engine_poll(engine, programs_turn(&programs, take_ended()));
+        if (wants_reload && result >= 0) {
             wants_reload = 0;
-            reload(engine, options);
+            reload(engine, options, &programs);
         }
-        if (wants_print) {
+        if (wants_print && result >= 0) {
             wants_print = 0;
             write_out(engine, options);
         }
     }
+    if (result < 0)
+        complain(engine, "the engine has failed", result);
+    /* The engine goes on until they have ended, so that what they still publish is taken. */
+    programs_stop(&programs);
+    while (due = programs_turn(&programs, take_ended()), programs.first != NULL)
+        if (camrill_engine_poll(engine, due) < 0)
+            nanosleep(&(struct timespec){0, 10 * 1000 * 1000}, NULL);
     running = NULL;
-    return 0;
+    return result < 0;
 }
 
 static int catch_signals(void)
 {
-    static const int wanted[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
+    static const int wanted[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGCHLD};
     struct sigaction action;
     size_t i;
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;
-    action.sa_flags = SA_RESTART;
+    action.sa_flags = SA_RESTART | SA_NOCLDSTOP;
     for (i = 0; i < sizeof wanted / sizeof *wanted; i++)
         if (sigaction(wanted[i], &action, NULL) < 0)
             return -1;

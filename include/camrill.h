@@ -455,6 +455,23 @@ typedef struct camrill_client_info_t {
     char name[CAMRILL_NAME_MAX];
 } camrill_client_info_t;
 
+// A program that the host is to run. Set struct_size before the call. The strings are the engine's: they
+// are valid until camrill_programs() is called again or the engine is freed.
+typedef struct camrill_program_info_t {
+    // sizeof(camrill_program_info_t).
+    uint32_t struct_size;
+    // Strings in `argv`, at least 1.
+    int32_t argc;
+    // The block that asks for it, which stays the same from one configuration to the next and is no other
+    // program's: "vhost/demo.example.com/ingest/camera".
+    const char *name;
+    // The program's path, or its name to be looked for in PATH, its arguments, and a NULL behind them.
+    // Addresses in them may have passwords.
+    const char *const *argv;
+    // The file that its standard output and error are to be added to; empty where they are not to be kept.
+    const char *log;
+} camrill_program_info_t;
+
 // How a publisher is made. Start from CAMRILL_PUBLISHER_CONFIG_INIT. Strings and buffers are copied.
 typedef struct camrill_publisher_config_t {
     // sizeof(camrill_publisher_config_t).
@@ -863,6 +880,18 @@ int32_t camrill_stream_info(const struct camrill_engine_t *engine,
 int32_t camrill_client_info(const struct camrill_engine_t *engine,
                             camrill_id_t client,
                             struct camrill_client_info_t *out);
+
+// Looks which programs the configuration, as it was last applied, asks for, and answers how many:
+// FFmpeg for an ingest that the library can't do itself. The library starts no process. The host runs them,
+// each once, starts them again when they end, and calls this after each camrill_config_apply() that
+// succeeded: those whose arguments have changed, or that are gone, are to be stopped.
+int32_t camrill_programs(struct camrill_engine_t *engine);
+
+// Writes what there is to say of one of the programs that camrill_programs() has counted, from 0 on.
+// CAMRILL_ENOENT if there are not so many.
+int32_t camrill_program_info(const struct camrill_engine_t *engine,
+                             size_t index,
+                             struct camrill_program_info_t *out);
 
 // Publishes a stream of this process's own and writes the publisher to `out`. It is published at once;
 // frames come with camrill_publisher_write(). CAMRILL_EBUSY if the name is being published and the

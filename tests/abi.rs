@@ -193,6 +193,7 @@ fn structs_have_the_same_layout_in_c_and_in_rust() {
             struct_size, id, doing, stream, skips, reserved, received_bytes, sent_bytes, alive_us, address, vhost,
             app, name
         }
+        camrill_program_info_t { struct_size, argc, name, argv, log }
         camrill_publisher_config_t {
             struct_size, video_codec, audio_codec, queue_bytes, vhost, app, name, audio_config, audio_config_size,
             user, user_free, need_keyframe

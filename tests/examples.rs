@@ -36,6 +36,9 @@ fn program(name: &str) -> PathBuf {
             cc.args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g", "-O1", "-Iinclude"]);
             cc.args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-o"]);
             cc.arg(folder.join(name)).arg(format!("examples-c/{name}.c"));
+            if name == "camrill-server" {
+                cc.arg("examples-c/programs.c");
+            }
             cc.arg(target().join("release/libcamrill.a"));
             cc.args(["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"]);
             cc.current_dir(repository("")).spawn().expect("a C compiler")

@@ -11,6 +11,7 @@ pub mod tree;
 
 mod block;
 mod check;
+mod ffmpeg;
 mod ingest;
 mod legacy;
 mod outputs;
@@ -18,7 +19,7 @@ mod store;
 
 use std::fmt;
 
-pub use ingest::Ingest;
+pub use ingest::{Ingest, Input};
 pub use outputs::{Dvr, DvrPlan, Hls, HlsKeys, HttpServer, OnError, Remux};
 pub use settings::{OnConflict, Play, Publish, Settings, TimeJitter, Vhost};
 pub use store::Config;

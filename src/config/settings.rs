@@ -36,6 +36,8 @@ pub struct Settings {
     pub http_api: Option<HttpServer>,
     /// Whether dates in file names are in UTC.
     pub utc_time: bool,
+    /// The folder for the logs of the programs that the host runs, if they are to be kept.
+    pub ff_log_dir: Option<String>,
     /// The vhosts by name, those that are turned off too. Where none is configured there is
     /// [`DEFAULT_VHOST`], with every default.
     pub vhosts: BTreeMap<String, Arc<Vhost>>,
@@ -145,6 +147,14 @@ pub enum OnConflict {
     Replace,
 }
 
+/// What a vhost needs to know of the configuration's top.
+pub(super) struct General {
+    pub(super) chunk_size: u32,
+    /// Where RTMP is served.
+    pub(super) ports: Vec<u16>,
+    pub(super) ff_log_level: String,
+}
+
 impl Settings {
     /// Reads a configuration. The warnings are those that only the whole shows; what is not built has been
     /// named when it was loaded.
@@ -152,24 +162,30 @@ impl Settings {
         let tree = config.effective();
         let top = Block { nodes: &tree, path: "" };
         let mut warnings = Vec::new();
-        let chunk_size = top.number("chunk_size")?;
+        let listen = top.listen("listen")?;
+        let general = General {
+            chunk_size: top.number("chunk_size")?,
+            ports: listen.iter().map(SocketAddr::port).collect(),
+            ff_log_level: top.text("ff_log_level")?,
+        };
         let mut vhosts = BTreeMap::new();
         for node in tree.iter().filter(|n| n.block && n.name == "vhost") {
-            let vhost = Vhost::read(node, chunk_size, &mut warnings)?;
+            let vhost = Vhost::read(node, &general, &mut warnings)?;
             vhosts.insert(vhost.name.clone(), Arc::new(vhost));
         }
         if vhosts.is_empty() {
             let node = Node::block("vhost", vec![DEFAULT_VHOST.into()], Source::named(DEFAULT_VHOST));
-            vhosts.insert(DEFAULT_VHOST.into(), Arc::new(Vhost::read(&node, chunk_size, &mut warnings)?));
+            vhosts.insert(DEFAULT_VHOST.into(), Arc::new(Vhost::read(&node, &general, &mut warnings)?));
         }
         let settings = Self {
-            listen: top.listen("listen")?,
-            chunk_size,
+            listen,
+            chunk_size: general.chunk_size,
             max_connections: top.number("max_connections")?,
             handshake_timeout: top.time("handshake_timeout")?,
             http_server: HttpServer::server(&top.block("http_server"))?,
             http_api: HttpServer::api(&top.block("http_api"))?,
             utc_time: top.switch("utc_time")?,
+            ff_log_dir: Some(top.text("ff_log_dir")?).filter(|dir| !matches!(dir.as_str(), "" | "/dev/null")),
             vhosts,
         };
         Ok((settings, warnings))
@@ -183,7 +199,7 @@ impl Settings {
 }
 
 impl Vhost {
-    fn read(node: &Node, chunk_size: u32, warnings: &mut Vec<Warning>) -> Result<Self> {
+    fn read(node: &Node, general: &General, warnings: &mut Vec<Warning>) -> Result<Self> {
         let vhost = Block { nodes: &node.children, path: "vhost" };
         let enabled = vhost.switch("enabled")?;
         Ok(Self {
@@ -191,7 +207,7 @@ impl Vhost {
             enabled,
             chunk_size: match vhost.find("chunk_size") {
                 Some(_) => vhost.number("chunk_size")?,
-                None => chunk_size,
+                None => general.chunk_size,
             },
             tcp_nodelay: vhost.switch("tcp_nodelay")?,
             min_latency: vhost.switch("min_latency")?,
@@ -203,7 +219,7 @@ impl Vhost {
             hls: Hls::read(&vhost.block("vhost/hls"))?.map(Arc::new),
             dvr: Dvr::read(&vhost.block("vhost/dvr"))?.map(Arc::new),
             // A vhost that isn't served runs none.
-            ingests: if enabled { ingest::read(node, warnings)? } else { Vec::new() },
+            ingests: if enabled { ingest::read(node, general, warnings)? } else { Vec::new() },
         })
     }
 }

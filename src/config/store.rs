@@ -375,12 +375,15 @@ mod tests {
     #[test]
     fn paths_make_blocks_and_find_them() {
         let mut config = Config::new();
-        config.set("vhost/a.b/ingest/camera/input/url", "/mnt/my videos/a.flv").unwrap();
+        config.set("vhost/a.b/ingest/camera/ffmpeg", "/mnt/my tools/ffmpeg").unwrap();
+        config.set("vhost/a.b/ingest/camera/input/url", "a.flv '/mnt/my videos/b.flv'").unwrap();
         config.set("vhost/a.b/transcode/live/engine/hd/vparams/bf", "3 'x y'").unwrap();
         config.set("vhost/a.b/transcode/enabled", "off").unwrap();
         config.set("vhost/a.b/http_hooks/on_play", "http://x \"a b\"").unwrap();
         config.set("vhost/a.b/security/allow", "play all").unwrap();
-        assert_eq!(config.value("vhost/a.b/ingest/camera/input/url").unwrap(), "/mnt/my videos/a.flv");
+        assert_eq!(config.value("vhost/a.b/ingest/camera/ffmpeg").unwrap(), "/mnt/my tools/ffmpeg");
+        let url = config.value("vhost/a.b/ingest/camera/input/url").unwrap();
+        assert_eq!(url, "a.flv \"/mnt/my videos/b.flv\"");
         assert_eq!(config.value("vhost/a.b/http_hooks/on_play").unwrap(), "http://x \"a b\"");
         assert_eq!(config.value("vhost/a.b/transcode/live/engine/hd/vparams/bf").unwrap(), "3 \"x y\"");
         assert_eq!(loaded(&config.print()).tree, config.tree);
@@ -479,7 +482,7 @@ mod tests {
 
         #[test]
         fn what_is_set_is_the_value_and_survives_printing(vhost in "[^/]{1,12}", value in any::<String>()) {
-            let path = format!("vhost/{vhost}/ingest/camera/input/url");
+            let path = format!("vhost/{vhost}/ingest/camera/ffmpeg");
             let mut config = Config::new();
             config.set(&path, &value).unwrap();
             prop_assert_eq!(config.value(&path).unwrap(), value.clone());

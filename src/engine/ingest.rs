@@ -25,7 +25,7 @@ use super::retry::{Retry, RetryPolicy};
 use super::session::Session;
 use super::timers::Alarm;
 use super::{Engine, Event};
-use crate::config::Ingest as Configured;
+use crate::config::{self, Ingest as Configured};
 use crate::error::{Code, Error, Result};
 #[cfg(feature = "http")]
 use crate::http::client::Url;
@@ -178,7 +178,7 @@ impl Engine {
                 continue;
             };
             if !wanted.contains(&configured) {
-                info!("ingest {} of {} stopped", configured.name, configured.url);
+                info!("ingest {} of {} stopped", configured.name, configured.input);
                 self.remove_ingest(now, id);
             }
         }
@@ -191,12 +191,19 @@ impl Engine {
                 app: configured.app.clone(),
                 stream: configured.stream.clone(),
             };
-            let input = Input::Files { paths: vec![configured.url.clone()], looped: true };
+            let input = match &configured.input {
+                config::Input::Files(paths) => Ok(Input::Files { paths: paths.clone(), looped: true }),
+                config::Input::Url(url) => Input::parse(std::slice::from_ref(url), false),
+                // The host runs it, and it publishes by itself.
+                config::Input::Program(_) => continue,
+            };
             let label = configured.name.clone();
-            let policy = RetryPolicy { longest: Duration::from_secs(3), ..RetryPolicy::default() };
-            let mut ingest = Ingest::new(name, input, None, policy);
-            ingest.configured = Some(configured);
-            match self.add_ingest(ingest) {
+            let added = input.and_then(|input| {
+                let mut ingest = Ingest::new(name, input, configured.on_demand, RetryPolicy::default());
+                ingest.configured = Some(configured);
+                self.add_ingest(ingest)
+            });
+            match added {
                 Ok(id) => self.begin_ingest(now, id),
                 Err(e) => warn!("ingest {label}: {e}"),
             }

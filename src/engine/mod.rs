@@ -30,6 +30,7 @@ mod jobs;
 mod link;
 mod local;
 mod outgoing;
+mod programs;
 #[cfg(feature = "http")]
 mod rates;
 mod relays;
@@ -83,6 +84,7 @@ pub use forward::ForwardOptions;
 pub use hls::{HlsFile, HlsOptions};
 pub use ingest::{INPUTS_MAX, IngestOptions};
 pub use link::{Io, Secure};
+pub use programs::Program;
 pub use relays::{Direction, RelayInfo, RelayNews, RelayState};
 pub use remote::{CALLS_MAX, Call, Remote};
 pub use retry::RetryPolicy;

@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString, c_char};
 use std::mem::{MaybeUninit, size_of};
 
+use super::programs::camrill_program_info_t;
 use super::types::*;
 use crate::error::{Code, Error, Result};
 
@@ -33,6 +34,7 @@ sized32!(
     camrill_stats_t,
     camrill_stream_info_t,
     camrill_client_info_t,
+    camrill_program_info_t,
     camrill_publisher_stats_t
 );
 

@@ -30,6 +30,8 @@ pub struct camrill_engine_t {
     alive: Arc<AtomicBool>,
     #[cfg(feature = "http")]
     pub(super) mounts: Mutex<HashMap<u32, super::http::MountCallbacks>>,
+    /// What camrill_programs() has found: the host may hold pointers into it.
+    pub(super) programs: Mutex<Vec<super::programs::ProgramText>>,
     level: LevelFilter,
     /// The thread whose call is going on ([`here`]), 0 if none; with [`FREED`] when the host has freed it.
     owner: AtomicUsize,
@@ -101,6 +103,7 @@ impl camrill_engine_t {
             alive: Arc::new(AtomicBool::new(true)),
             #[cfg(feature = "http")]
             mounts: Mutex::new(HashMap::new()),
+            programs: Mutex::default(),
             level,
             owner: AtomicUsize::new(0),
             poisoned: AtomicBool::new(false),

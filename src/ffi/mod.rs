@@ -16,6 +16,7 @@ mod hls;
 #[cfg(feature = "http")]
 mod http;
 mod logger;
+mod programs;
 mod publisher;
 mod queue;
 #[cfg(feature = "dvr")]
@@ -32,6 +33,7 @@ pub use handle::camrill_engine_t;
 pub use hls::*;
 #[cfg(feature = "http")]
 pub use http::*;
+pub use programs::*;
 pub use publisher::*;
 #[cfg(feature = "dvr")]
 pub use recorder::*;

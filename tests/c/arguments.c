@@ -37,6 +37,7 @@ static void null_is_refused(void)
     camrill_publisher_t *p = NULL;
     camrill_stats_t stats;
     camrill_stream_info_t stream;
+    camrill_program_info_t program;
     camrill_client_info_t client;
     camrill_publisher_stats_t published;
     camrill_id_t ids[4];
@@ -95,6 +96,10 @@ static void null_is_refused(void)
     EQ(camrill_clients(e, NULL, 0), 0);
     EQ(camrill_stream_info(NULL, 1, &stream), CAMRILL_EINVAL);
     EQ(camrill_client_info(NULL, 1, &client), CAMRILL_EINVAL);
+    EQ(camrill_programs(NULL), CAMRILL_EINVAL);
+    EQ(camrill_programs(e), 0);
+    EQ(camrill_program_info(NULL, 0, &program), CAMRILL_EINVAL);
+    EQ(camrill_program_info(e, 0, &program), CAMRILL_ENOENT);
 
     publishing.video_codec = CAMRILL_CODEC_H264;
     publishing.app = "live";

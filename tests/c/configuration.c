@@ -227,6 +227,80 @@ static void nothing_to_listen_at(void)
     host_free(&h);
 }
 
+static void has_words(const camrill_program_info_t *program, const char *const *words)
+{
+    int32_t i;
+    for (i = 0; words[i] != NULL; i++)
+        EQ_TEXT(program->argv[i], words[i]);
+    EQ(program->argc, i);
+    CHECK(program->argv[i] == NULL);
+}
+
+/* What the host is to run beside the engine. */
+static void programs(void)
+{
+    static const char text[] =
+        "listen 127.0.0.1:0; ff_log_dir /var/log;\n"
+        "vhost a.example {\n"
+        "    ingest gate { enabled on; input { type stream; url rtsp://u:p@10.0.0.9/1; } ffmpeg /bin/ffmpeg; }\n"
+        "    ingest clip { enabled on; input { url a.flv; } }\n"
+        "    ingest off { input { url a.mkv; } ffmpeg ffmpeg; }\n"
+        "}\n"
+        "vhost b.example {\n"
+        "    ingest gate { enabled on; input { url a.mkv; } ffmpeg ffmpeg;\n"
+        "        engine { output rtmp://10.0.0.1/a/b/c; } }\n"
+        "}\n";
+    camrill_program_info_t program;
+    struct { uint32_t struct_size; int32_t argc; char rest[8]; } shorter;
+    char output[128];
+    const char *first[] = {"/bin/ffmpeg", "-loglevel", "info", "-nostats", "-i", "rtsp://u:p@10.0.0.9/1", "-vcodec",
+                           "copy", "-acodec", "copy", "-f", "flv", "-y", output, NULL};
+    static const char *const second[] = {"ffmpeg", "-loglevel", "info", "-nostats", "-re", "-i", "a.mkv", "-vcodec",
+                                         "copy", "-acodec", "copy", "-f", "flv", "-y", "rtmp://10.0.0.1/a/b/c", NULL};
+    struct host h;
+
+    host_make(&h, 0);
+    program.struct_size = sizeof program;
+    EQ(camrill_config_load_text(h.engine, "t", text), 0);
+    /* What is loaded holds from apply on. */
+    EQ(camrill_programs(h.engine), 0);
+    EQ(camrill_config_apply(h.engine), 0);
+    EQ(camrill_program_info(h.engine, 0, &program), CAMRILL_ENOENT);
+    EQ(camrill_programs(h.engine), 2);
+    EQ(camrill_program_info(h.engine, 0, &program), 0);
+    EQ_TEXT(program.name, "vhost/a.example/ingest/gate");
+    EQ_TEXT(program.log, "/var/log/ffmpeg-ingest-a.example-live-gate.log");
+    /* The port is the one that 0 has become. */
+    snprintf(output, sizeof output, "rtmp://127.0.0.1:%d/live/gate?vhost=a.example",
+             (int)camrill_engine_port(h.engine, "rtmp"));
+    has_words(&program, first);
+    EQ(camrill_program_info(h.engine, 1, &program), 0);
+    EQ_TEXT(program.name, "vhost/b.example/ingest/gate");
+    EQ_TEXT(program.log, "/var/log/ffmpeg-ingest-b.example-a-b-c.log");
+    has_words(&program, second);
+    EQ(camrill_program_info(h.engine, 2, &program), CAMRILL_ENOENT);
+    EQ_TEXT(why(h.engine), "no program 2: there are 2");
+    EQ(camrill_program_info(h.engine, 1, NULL), CAMRILL_EINVAL);
+
+    /* As much as an older program knows. */
+    memset(&shorter, 'x', sizeof shorter);
+    shorter.struct_size = 8;
+    EQ(camrill_program_info(h.engine, 1, (camrill_program_info_t *)(void *)&shorter), 0);
+    EQ(shorter.argc, 15);
+    CHECK(memcmp(shorter.rest, "xxxxxxxx", 8) == 0);
+
+    EQ(camrill_config_set(h.engine, "ff_log_dir", "/dev/null"), 0);
+    EQ(camrill_config_set(h.engine, "vhost/a.example/ingest/gate/enabled", "off"), 0);
+    EQ(camrill_config_apply(h.engine), 0);
+    /* What was found stays until it is looked for again. */
+    EQ_TEXT(program.name, "vhost/b.example/ingest/gate");
+    EQ(camrill_programs(h.engine), 1);
+    EQ(camrill_program_info(h.engine, 0, &program), 0);
+    EQ_TEXT(program.name, "vhost/b.example/ingest/gate");
+    EQ_TEXT(program.log, "");
+    host_free(&h);
+}
+
 int main(void)
 {
     char command[64];
@@ -236,6 +310,7 @@ int main(void)
     RUN(environment);
     RUN(all_or_nothing);
     RUN(nothing_to_listen_at);
+    RUN(programs);
     snprintf(command, sizeof command, "rm -rf %s", folder);
     return system(command);
 }

@@ -13,7 +13,7 @@ pub(crate) struct Server {
     process: Option<Process>,
     port: u16,
     http: Option<u16>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Server {
@@ -30,16 +30,24 @@ impl Server {
     /// Starts the server with more settings at the top.
     pub(crate) fn configured(top: &str, vhost: &str) -> Self {
         let dir = TempDir::new();
-        let config = dir.join("camrill.conf");
-        let text = format!(
-            "listen 127.0.0.1:0;\nmax_connections 1000;\n{top}\nvhost __defaultVhost__ {{\n{vhost}\n}}\n"
-        );
-        std::fs::write(&config, text).expect("the configuration");
+        let config = write_config(&dir, top, vhost);
         let process =
             Process::start(Command::new(program()).arg("-c").arg(&config).current_dir(repository("")));
         let (port, http) =
             (port_of(&process, "rtmp"), top.contains("http_server").then(|| port_of(&process, "http")));
-        Self { process: Some(process), port, http, _dir: dir }
+        Self { process: Some(process), port, http, dir }
+    }
+
+    /// Has it take another configuration, the `n`th since it was started.
+    pub(crate) fn reload(&self, n: usize, top: &str, vhost: &str) {
+        write_config(&self.dir, top, vhost);
+        self.process().signal(libc::SIGHUP);
+        self.wait_log(n, "camrill-server: reloaded");
+    }
+
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process().id()
     }
 
     fn process(&self) -> &Process {
@@ -107,6 +115,15 @@ impl Drop for Server {
         let status = status.expect("the server stops within three seconds of SIGTERM");
         assert!(status.success(), "the server stops cleanly: {status}");
     }
+}
+
+fn write_config(dir: &TempDir, top: &str, vhost: &str) -> PathBuf {
+    let config = dir.join("camrill.conf");
+    let text = format!(
+        "listen 127.0.0.1:0;\nmax_connections 1000;\n{top}\nvhost __defaultVhost__ {{\n{vhost}\n}}\n"
+    );
+    std::fs::write(&config, text).expect("the configuration");
+    config
 }
 
 /// The port that a server's log says it listens at.

@@ -20,8 +20,8 @@ pub(super) static ROWS: &[Directive] = &[
 
     row("server_id", Text, "", "Name of this server in the API and callbacks; one is made up when empty."),
     row("pid", Text, "./objs/srs.pid", "File that takes the process's number."),
-    row("ff_log_dir", Text, "./objs", "Folder for the logs of FFmpeg processes."),
-    row("ff_log_level", Text, "info", "Log level of FFmpeg processes."),
+    row("ff_log_dir", Text, "./objs", "Folder for the logs of FFmpeg processes; /dev/null for none.").built(),
+    row("ff_log_level", Text, "info", "Log level of FFmpeg processes, in FFmpeg's words.").built(),
     row("srs_log_tank", Word(&["file", "console"]), "file", "Where the log goes.").env("SRS_LOG_TANK"),
     row("srs_log_level", Word(&["verbose", "info", "trace", "warn", "error"]), "trace", "Least level that is logged, in SRS's old names.").env("SRS_LOG_LEVEL"),
     row("srs_log_level_v2", Word(&["trace", "debug", "info", "warn", "error"]), "", "Least level that is logged; overrules srs_log_level.").env("SRS_LOG_LEVEL_V2"),
