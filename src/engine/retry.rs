@@ -90,7 +90,7 @@ mod tests {
     fn only_what_went_well_for_long_enough_makes_failures_forgotten() {
         let policy = RetryPolicy::default();
         let mut retry = Retry::default();
-        let mut fail = |retry: &mut Retry, at: Time| {
+        let fail = |retry: &mut Retry, at: Time| {
             let next = retry.failed(at, &policy, 256).unwrap();
             next.since(at).as_millis()
         };
