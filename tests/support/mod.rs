@@ -17,6 +17,7 @@ pub(crate) mod logs;
 pub(crate) mod nginx;
 pub(crate) mod packets;
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod rtmp_client;
 pub(crate) mod server;
 
