@@ -16,6 +16,7 @@ pub(crate) mod http_player;
 pub(crate) mod logs;
 pub(crate) mod nginx;
 pub(crate) mod packets;
+pub(crate) mod paths;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod rtmp_client;
