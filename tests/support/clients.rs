@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::flv::{self, AUDIO, Role, Tag, VIDEO};
+use super::netns::Place;
 use super::process::{Feed, Process, pump};
 use super::{PATIENCE, TempDir, repository};
 
@@ -70,6 +71,11 @@ pub(crate) struct Player {
 
 impl Player {
     pub(crate) fn start(kind: Kind, url: &str) -> Self {
+        Self::start_in(&Place::here(), kind, url)
+    }
+
+    /// Starts a player at an end of a link.
+    pub(crate) fn start_in(place: &Place, kind: Kind, url: &str) -> Self {
         let mut command = match kind {
             Kind::Ffmpeg => ffmpeg(),
             Kind::NewFfmpeg => new_ffmpeg(),
@@ -104,7 +110,7 @@ impl Player {
                 command.args(["-q", "rtmp2src", &location, "!", "fdsink", "fd=1", "sync=false"]);
             }
         }
-        let (process, stdout) = Process::piped(&mut command);
+        let (process, stdout) = Process::piped(&mut place.wrap(&command));
         let tags = Feed::new();
         let feed = Arc::clone(&tags);
         let mut parser = flv::Parser::default();
@@ -211,6 +217,11 @@ pub(crate) fn publish_live(file: &Path, url: &str) -> Process {
 /// The same with an ffmpeg of choice.
 pub(crate) fn publish_live_with(ffmpeg: Command, file: &Path, url: &str) -> Process {
     Process::start(&mut publishing(ffmpeg, &["-re"], file, url))
+}
+
+/// Publishes a file in real time from an end of a link.
+pub(crate) fn publish_live_in(place: &Place, file: &Path, url: &str) -> Process {
+    Process::start(&mut place.wrap(&publishing(ffmpeg(), &["-re"], file, url)))
 }
 
 /// Publishes what is written to the pipe, and stays when there is nothing.

@@ -14,6 +14,7 @@ pub(crate) mod host;
 pub(crate) mod http;
 pub(crate) mod http_player;
 pub(crate) mod logs;
+pub(crate) mod netns;
 pub(crate) mod nginx;
 pub(crate) mod packets;
 pub(crate) mod paths;
