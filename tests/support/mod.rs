@@ -20,6 +20,7 @@ pub(crate) mod packets;
 pub(crate) mod paths;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod resolver;
 pub(crate) mod rtmp_client;
 pub(crate) mod server;
 

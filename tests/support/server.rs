@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::netns::Place;
 use super::process::Process;
-use super::{TempDir, repository};
+use super::{TempDir, repository, resolver};
 
 /// A running `camrill-server` on a port of its own. Dropping it stops it, and fails the test if it does
 /// not stop in time and cleanly.
@@ -38,6 +38,13 @@ impl Server {
     /// Starts the server at an end of a link.
     pub(crate) fn start_in(place: &Place, top: &str, vhost: &str) -> Self {
         Self::run(place.command(program()), place.ip(), top, vhost)
+    }
+
+    /// Starts a server for which names are what `resolver` says; `slow.test` takes so long.
+    pub(crate) fn start_resolving(slow: Duration, top: &str, vhost: &str) -> Self {
+        let mut command = Command::new(program());
+        resolver::preload(&mut command, slow);
+        Self::run(command, Place::here().ip(), top, vhost)
     }
 
     fn run(mut command: Command, ip: IpAddr, top: &str, vhost: &str) -> Self {
@@ -83,6 +90,11 @@ impl Server {
 
     pub(crate) fn url(&self, stream: &str) -> String {
         format!("rtmp://{}:{}/live/{stream}", self.ip, self.port)
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process().id()
     }
 
     pub(crate) fn port(&self) -> u16 {
