@@ -6,6 +6,8 @@
 
 #![allow(dead_code)] // each test file takes what it needs
 
+pub(crate) mod backend;
+pub(crate) mod certs;
 pub(crate) mod clients;
 pub(crate) mod encoder;
 pub(crate) mod flv;

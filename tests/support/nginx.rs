@@ -1,9 +1,10 @@
 //! nginx with its RTMP module: the server that cameras have talked to for years, here as a neighbour. It takes
-//! publishers, is pulled from and pushed to, refuses, goes and comes back.
+//! publishers, is pulled from and pushed to, refuses, goes and comes back; and it does TLS for those who don't.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use super::certs::Certificate;
 use super::netns::Place;
 use super::process::Process;
 use super::{TempDir, free_port};
@@ -68,6 +69,40 @@ impl Nginx {
     /// Waits for a line of its log.
     pub(crate) fn wait_log(&self, n: usize, pattern: &str) -> String {
         self.running.as_ref().expect("an nginx that runs").wait_log(n, pattern)
+    }
+}
+
+/// TLS in front of a server that has none, whatever it speaks: RTMP becomes RTMPS, HTTP becomes HTTPS.
+pub(crate) struct TlsFront {
+    process: Process,
+    address: SocketAddr,
+    _dir: TempDir,
+}
+
+impl TlsFront {
+    pub(crate) fn start(certificate: &Certificate, server: SocketAddr) -> Self {
+        Self::start_with(certificate, server, "")
+    }
+
+    /// With directives of its own, like `ssl_protocols TLSv1.2;`.
+    pub(crate) fn start_with(certificate: &Certificate, server: SocketAddr, directives: &str) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let (file, key) = (certificate.certificate.display(), certificate.key.display());
+        let text = format!(
+            "stream {{ server {{ listen {address} ssl; ssl_certificate {file}; ssl_certificate_key {key};\n\
+             tcp_nodelay on; proxy_pass {server};\n{directives}\n}} }}\n"
+        );
+        let (config, dir) = configure("ngx_stream_module.so", &text);
+        Self { process: run(&Place::here(), &config, &dir), address, _dir: dir }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits for a line of its log.
+    pub(crate) fn wait_log(&self, n: usize, pattern: &str) -> String {
+        self.process.wait_log(n, pattern)
     }
 }
 
