@@ -11,6 +11,7 @@ use std::io::Write;
 use support::clients::{self, Kind, Player};
 use support::flv::{self, AUDIO, SCRIPT, Tag, VIDEO};
 use support::nginx::Nginx;
+use support::paths::Route;
 use support::server::Server;
 use support::{TempDir, repository};
 
@@ -158,17 +159,12 @@ fn opus_passes() {
 fn nginx_pushes_to_us() {
     let server = Server::start("");
     let nginx = Nginx::start(&format!("push {};", server.url("").trim_end_matches('/')));
-    let player = Player::start(Kind::Rtmpdump, &server.url("test"));
-    server.wait_play("test", 1);
     let clip = repository("assets/clip.flv");
-    let _publisher = clients::publish_live(&clip, &nginx.url("test"));
-    let received = player.wait("a second of picture", |tags| flv::track(tags, VIDEO).len() > 25);
-    assert_starts_with_key(&received);
-    let sent = flv::read(&clip);
-    for kind in [VIDEO, AUDIO] {
-        flv::assert_part(&flv::track(&received, kind), &flv::track(&sent, kind));
-    }
-    flv::assert_configs(&received, &sent);
+    let (to, from) = (nginx.url("test"), server.url("test"));
+    let route = Route { publisher: clients::ffmpeg, to: &to, player: Kind::Rtmpdump, from: &from };
+    let came = route.live(&clip, 26);
+    assert_starts_with_key(&came.tags);
+    came.assert_untouched(&clip);
 }
 
 /// nginx pulls from us by itself and hands on what it gets.
@@ -179,14 +175,11 @@ fn nginx_pulls_from_us() {
     let file = clients::cut(&dir, 0, 6);
     let nginx = Nginx::start(&format!("pull {} name=test static;", server.url("test")));
     server.wait_play("test", 1);
-    let player = Player::start(Kind::Rtmpdump, &nginx.url("test"));
-    nginx.wait_play("test", 1);
-    clients::publish(clients::ffmpeg(), &file, &server.url("test")).finish();
-    let sent = flv::read(&file);
-    let received = player.wait("five seconds of picture", |tags| flv::track(tags, VIDEO).len() > 125);
-    for kind in [VIDEO, AUDIO] {
-        flv::assert_part(&flv::track(&received, kind), &flv::track(&sent, kind));
-    }
+    let (to, from) = (server.url("test"), nginx.url("test"));
+    let route = Route { publisher: clients::ffmpeg, to: &to, player: Kind::Rtmpdump, from: &from };
+    let came = route.at_once(&file, || nginx.wait_play("test", 1));
+    assert!(came.count > 125, "five seconds of picture");
+    came.assert_untouched(&file);
 }
 
 /// A file loops as if it were live: the frames return in order, and time goes on across each seam.

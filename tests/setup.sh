@@ -60,6 +60,8 @@ if [ "${1:-test}" = test ]; then
     need curl has curl
     need nginx has /usr/sbin/nginx
     need libnginx-mod-rtmp has_file nginx/modules/ngx_rtmp_module.so
+    need libnginx-mod-stream has_file nginx/modules/ngx_stream_module.so
+    need iproute2 has /sbin/tc
     need gstreamer1.0-tools has gst-launch-1.0
     need gstreamer1.0-plugins-good has_file gstreamer-1.0/libgstflv.so
     need gstreamer1.0-plugins-bad has_file gstreamer-1.0/libgstrtmp2.so

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::flv::{self, AUDIO, Role, Tag, VIDEO};
+use super::netns::Place;
 use super::process::{Feed, Process, pump};
 use super::{PATIENCE, TempDir, repository};
 
@@ -42,6 +43,25 @@ pub(crate) enum Kind {
     Rtmp2Src,
 }
 
+impl Kind {
+    /// ffmpeg is a muxer too, which sorts the tracks among each other.
+    fn remuxes(self) -> bool {
+        matches!(self, Self::Ffmpeg | Self::NewFfmpeg)
+    }
+
+    /// How many of a track's last frames it may never hand on. ffmpeg keeps back the last packets until it
+    /// has one of each track. rtmpsrc hands on what it has in pieces of 4 KB: what fills no piece never
+    /// comes. rtmp2src may lose its last when the stream ends.
+    pub(crate) fn slack(self) -> usize {
+        match self {
+            Self::Ffmpeg | Self::NewFfmpeg => 8,
+            Self::RtmpSrc => 32,
+            Self::Rtmp2Src => 2,
+            Self::Rtmpdump | Self::RtmpdumpDigest => 0,
+        }
+    }
+}
+
 /// A player at work. Dropping it ends it.
 pub(crate) struct Player {
     kind: Kind,
@@ -51,6 +71,11 @@ pub(crate) struct Player {
 
 impl Player {
     pub(crate) fn start(kind: Kind, url: &str) -> Self {
+        Self::start_in(&Place::here(), kind, url)
+    }
+
+    /// Starts a player at an end of a link.
+    pub(crate) fn start_in(place: &Place, kind: Kind, url: &str) -> Self {
         let mut command = match kind {
             Kind::Ffmpeg => ffmpeg(),
             Kind::NewFfmpeg => new_ffmpeg(),
@@ -85,7 +110,7 @@ impl Player {
                 command.args(["-q", "rtmp2src", &location, "!", "fdsink", "fd=1", "sync=false"]);
             }
         }
-        let (process, stdout) = Process::piped(&mut command);
+        let (process, stdout) = Process::piped(&mut place.wrap(&command));
         let tags = Feed::new();
         let feed = Arc::clone(&tags);
         let mut parser = flv::Parser::default();
@@ -121,17 +146,8 @@ impl Player {
     /// the same; gives all tags that came.
     #[track_caller]
     pub(crate) fn expect(&self, sent: &[Tag]) -> Vec<Tag> {
-        // ffmpeg is a muxer too: it keeps back the last packets until it has one of each track, and
-        // sorts the tracks among each other. Of it, each track is compared, but for its last frames.
-        // rtmpsrc hands on what it has in pieces of 4 KB: what fills no piece never comes. rtmp2src may
-        // lose its last when the stream ends.
-        let remuxes = matches!(self.kind, Kind::Ffmpeg | Kind::NewFfmpeg);
-        let slack = match self.kind {
-            _ if remuxes => 8,
-            Kind::RtmpSrc => 32,
-            Kind::Rtmp2Src => 2,
-            _ => 0,
-        };
+        // Where tracks are sorted among each other, each is compared by itself.
+        let (remuxes, slack) = (self.kind.remuxes(), self.kind.slack());
         let tracks = [VIDEO, AUDIO].map(|kind| flv::track(sent, kind));
         let received = self.tags.wait(PATIENCE, |tags, _| {
             let whole = [VIDEO, AUDIO].iter().zip(&tracks).all(|(kind, track)| {
@@ -195,7 +211,17 @@ pub(crate) fn publish(ffmpeg: Command, file: &Path, url: &str) -> Process {
 
 /// Publishes a file in real time.
 pub(crate) fn publish_live(file: &Path, url: &str) -> Process {
-    Process::start(&mut publishing(ffmpeg(), &["-re"], file, url))
+    publish_live_with(ffmpeg(), file, url)
+}
+
+/// The same with an ffmpeg of choice.
+pub(crate) fn publish_live_with(ffmpeg: Command, file: &Path, url: &str) -> Process {
+    Process::start(&mut publishing(ffmpeg, &["-re"], file, url))
+}
+
+/// Publishes a file in real time from an end of a link.
+pub(crate) fn publish_live_in(place: &Place, file: &Path, url: &str) -> Process {
+    Process::start(&mut place.wrap(&publishing(ffmpeg(), &["-re"], file, url)))
 }
 
 /// Publishes what is written to the pipe, and stays when there is nothing.

@@ -6,6 +6,8 @@
 
 #![allow(dead_code)] // each test file takes what it needs
 
+pub(crate) mod backend;
+pub(crate) mod certs;
 pub(crate) mod clients;
 pub(crate) mod encoder;
 pub(crate) mod flv;
@@ -14,16 +16,22 @@ pub(crate) mod host;
 pub(crate) mod http;
 pub(crate) mod http_player;
 pub(crate) mod logs;
+pub(crate) mod netns;
 pub(crate) mod nginx;
 pub(crate) mod packets;
+pub(crate) mod paths;
 pub(crate) mod process;
+pub(crate) mod proxy;
+pub(crate) mod resolver;
 pub(crate) mod rtmp_client;
 pub(crate) mod server;
 
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
 
 /// How long anything may take before its test fails. Long, for a busy machine: what works never waits
 /// for it.
@@ -46,7 +54,11 @@ pub(crate) fn free_port() -> u16 {
     loop {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
         let port = 20_000 + (std::process::id() as u16 % 100) * 100 + step % 2_000;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        // It doesn't listen: a program that another thread is starting may hold it for a moment longer,
+        // and only a socket that listens would keep others from the port.
+        let probe = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        probe.set_reuse_address(true).expect("a socket option");
+        if probe.bind(&SocketAddr::from(([127, 0, 0, 1], port)).into()).is_ok() {
             return port;
         }
     }

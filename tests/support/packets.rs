@@ -39,7 +39,8 @@ pub(crate) struct Packet {
 
 /// The options that have ffmpeg list packets of an input on its standard output.
 pub(crate) fn list(command: &mut Command, tracks: Tracks) {
-    command.args(["-map", "0", "-c", "copy", "-copyinkf"]);
+    // Metadata is a track of data to ffmpeg, unless it stands at the very beginning.
+    command.args(["-map", "0:v?", "-map", "0:a?", "-c", "copy", "-copyinkf"]);
     match tracks.0 {
         Video::H264 => command.args(["-bsf:v", "h264_mp4toannexb,filter_units=remove_types=7-9"]),
         Video::Hevc => command.args(["-bsf:v", "hevc_mp4toannexb,filter_units=remove_types=32-35|39"]),

@@ -1,16 +1,19 @@
 //! The server under test: the C program, as a user starts it.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use super::netns::Place;
 use super::process::Process;
-use super::{TempDir, repository};
+use super::{TempDir, repository, resolver};
 
 /// A running `camrill-server` on a port of its own. Dropping it stops it, and fails the test if it does
 /// not stop in time and cleanly.
 pub(crate) struct Server {
     process: Option<Process>,
+    ip: IpAddr,
     port: u16,
     http: Option<u16>,
     dir: TempDir,
@@ -29,18 +32,33 @@ impl Server {
 
     /// Starts the server with more settings at the top.
     pub(crate) fn configured(top: &str, vhost: &str) -> Self {
+        Self::start_in(&Place::here(), top, vhost)
+    }
+
+    /// Starts the server at an end of a link.
+    pub(crate) fn start_in(place: &Place, top: &str, vhost: &str) -> Self {
+        Self::run(place.command(program()), place.ip(), top, vhost)
+    }
+
+    /// Starts a server for which names are what `resolver` says; `slow.test` takes so long.
+    pub(crate) fn start_resolving(slow: Duration, top: &str, vhost: &str) -> Self {
+        let mut command = Command::new(program());
+        resolver::preload(&mut command, slow);
+        Self::run(command, Place::here().ip(), top, vhost)
+    }
+
+    fn run(mut command: Command, ip: IpAddr, top: &str, vhost: &str) -> Self {
         let dir = TempDir::new();
-        let config = write_config(&dir, top, vhost);
-        let process =
-            Process::start(Command::new(program()).arg("-c").arg(&config).current_dir(repository("")));
-        let (port, http) =
-            (port_of(&process, "rtmp"), top.contains("http_server").then(|| port_of(&process, "http")));
-        Self { process: Some(process), port, http, dir }
+        let config = write_config(&dir, ip, top, vhost);
+        let process = Process::start(command.arg("-c").arg(&config).current_dir(repository("")));
+        let port = port_of(&process, ip, "rtmp");
+        let http = top.contains("http_server").then(|| port_of(&process, ip, "http"));
+        Self { process: Some(process), ip, port, http, dir }
     }
 
     /// Has it take another configuration, the `n`th since it was started.
     pub(crate) fn reload(&self, n: usize, top: &str, vhost: &str) {
-        write_config(&self.dir, top, vhost);
+        write_config(&self.dir, self.ip, top, vhost);
         self.process().signal(libc::SIGHUP);
         self.wait_log(n, "camrill-server: reloaded");
     }
@@ -56,12 +74,12 @@ impl Server {
 
     /// Where HTTP is served.
     pub(crate) fn http(&self) -> std::net::SocketAddr {
-        ([127, 0, 0, 1], self.http.expect("a server that serves HTTP")).into()
+        (self.ip, self.http.expect("a server that serves HTTP")).into()
     }
 
     /// Where the API is served.
     pub(crate) fn api(&self) -> std::net::SocketAddr {
-        ([127, 0, 0, 1], port_of(self.process(), "http api")).into()
+        (self.ip, port_of(self.process(), self.ip, "http api")).into()
     }
 
     /// Ends it at once, as a power cut would.
@@ -80,7 +98,12 @@ impl Server {
     }
 
     pub(crate) fn url(&self, stream: &str) -> String {
-        format!("rtmp://127.0.0.1:{}/live/{stream}", self.port)
+        format!("rtmp://{}:{}/live/{stream}", self.ip, self.port)
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process().id()
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -117,18 +140,17 @@ impl Drop for Server {
     }
 }
 
-fn write_config(dir: &TempDir, top: &str, vhost: &str) -> PathBuf {
+fn write_config(dir: &TempDir, ip: IpAddr, top: &str, vhost: &str) -> PathBuf {
     let config = dir.join("camrill.conf");
-    let text = format!(
-        "listen 127.0.0.1:0;\nmax_connections 1000;\n{top}\nvhost __defaultVhost__ {{\n{vhost}\n}}\n"
-    );
+    let text =
+        format!("listen {ip}:0;\nmax_connections 1000;\n{top}\nvhost __defaultVhost__ {{\n{vhost}\n}}\n");
     std::fs::write(&config, text).expect("the configuration");
     config
 }
 
 /// The port that a server's log says it listens at.
-fn port_of(process: &Process, role: &str) -> u16 {
-    let ready = format!("] {role} listening on 127.0.0.1:");
+fn port_of(process: &Process, ip: IpAddr, role: &str) -> u16 {
+    let ready = format!("] {role} listening on {ip}:");
     let line = process.wait_log(1, &ready);
     let digits = line.split(&ready).nth(1).and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
     digits.and_then(|digits| digits.parse().ok()).unwrap_or_else(|| panic!("no port in {line:?}"))
