@@ -101,11 +101,6 @@ impl Server {
         format!("rtmp://{}:{}/live/{stream}", self.ip, self.port)
     }
 
-    /// Its process id.
-    pub(crate) fn id(&self) -> u32 {
-        self.process().id()
-    }
-
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
