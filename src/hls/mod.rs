@@ -1,4 +1,4 @@
-//! HLS (RFC 8216 and rfc8216bis): frames in, segments, parts and playlists out.
+//! HLS (RFC 8216 and rfc8216bis): frames in, segments, parts and playlists out. [`m3u8`] reads playlists.
 //!
 //! A [`Writer`] makes the media playlist of one stream. It is given every frame in order and the wall
 //! clock, and gives out what is to be kept elsewhere ([`Output`]); kept in memory, it answers requests for
@@ -33,6 +33,7 @@
 
 mod cipher;
 mod list;
+pub mod m3u8;
 mod names;
 mod options;
 mod pack;
