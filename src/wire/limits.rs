@@ -118,6 +118,8 @@ pub const M3U8_LINE_BYTES: usize = 16 * 1024;
 pub const M3U8_SEGMENTS: usize = 20_000;
 /// Variants of a stream that is pulled, and as many renditions.
 pub const M3U8_VARIANTS: usize = 256;
+/// Bytes of frames that are held to bring video and a separate rendition of audio together.
+pub const HLS_MERGE_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes of a recording that may wait for the disk, beside what is recorded beforehand.
 pub const DVR_QUEUE_BYTES: usize = 4 * 1024 * 1024;
 /// Things to do that a recorder holds before it drops frames.
