@@ -449,6 +449,34 @@ HLS_SESSION = (hls_op("begin") + HLS_HEADERS + HLS_LIVE * 2 + hls_op("end") + hl
                + HLS_LIVE + hls_op("header", "??", False, True) + HLS_LIVE + hls_op("header", "??", True, True)
                + HLS_LIVE + hls_op("live", "BBH?", 50, 255, 300, False) + hls_op("finish") + hls_op("dispose"))
 
+# A session that pulls HLS: bodies, and what else comes to the first or second fetch that is under way.
+
+BODY, END, ABSENT, BROKEN, WAIT, POSITION, LATER = range(7)
+
+
+def pulled(data, second=0):
+    return struct.pack(">BH", BODY | second << 3, len(data)) + data
+
+
+def fetched(data, second=0):
+    return pulled(data, second) + bytes([END | second << 3])
+
+
+def m3u8(*lines):
+    return "\n".join(("#EXTM3U", *lines, "")).encode()
+
+
+def media(*segments, tags=(), live=False):
+    lines = [line for name in segments for line in ("#EXTINF:2.5,", name)]
+    return m3u8("#EXT-X-TARGETDURATION:3", *tags, *lines, *([] if live else ["#EXT-X-ENDLIST"]))
+
+
+PACKED = (b"ID3\4\0\0\0\0\0\x3f" + b"PRIV\0\0\0\x35\0\0" + b"com.apple.streaming.transportStreamTimestamp\0"
+          + struct.pack(">Q", 900) + TS_ADTS * 2)
+MASTER = m3u8('#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="g",NAME="n",URI="a"',
+              '#EXT-X-STREAM-INF:BANDWIDTH=9,AUDIO="g",CODECS="avc1.64001f"', "v",
+              "#EXT-X-STREAM-INF:BANDWIDTH=200,RESOLUTION=640x360", "w")
+
 
 def main():
     seed("handshake", "simple", b"\0" + HANDSHAKE)
@@ -608,6 +636,23 @@ vhost a.b {
         seed("dvr", name + "-codecs", recording(flags) + gops + dvr("write", "BBBh", 1, 2, 0, 20)
              + dvr("write", "BBBh", 4, 2, 0, 20) + dvr("write", "BBBh", 0, 0, 0, 0) + dvr("cut", "?", True)
              + dvr("leap", "q", -1 << 62) + gops + dvr("fail") + dvr("pass", "H", 20000) + gops)
+
+    ts, played = fetched(TS_LIVE), bytes([POSITION])
+    seed("m3u8", "ts", b"\x07\xff" + fetched(media("a", "b")) + ts + played + ts)
+    seed("m3u8", "fmp4", b"\x80\xff" + fetched(media("a", "b", tags=['#EXT-X-MAP:URI="m"']))
+         + fetched(MP4_INIT) + fetched(moof(9, 4) + box("mdat", NAL + b"audi")) * 2)
+    seed("m3u8", "broken", b"\0\xff" + fetched(media("a", "#EXT-X-DISCONTINUITY", "b")) + pulled(TS_LIVE[:600])
+         + bytes([BROKEN, WAIT]) + ts + played + bytes([ABSENT]))
+    key = '#EXT-X-KEY:METHOD=AES-128,URI="k",IV=0x1'
+    seed("m3u8", "key", b"\3\xff" + fetched(media("a", tags=[key])) + fetched(bytes(16)) + fetched(bytes(96)))
+    seed("m3u8", "audio", b"\x81\x20" + fetched(MASTER) + fetched(media("a", "b")) + fetched(media("a", "b"))
+         + ts + fetched(PACKED) + played + ts + fetched(PACKED, 1))
+    live = [media("a", "b", tags=[f"#EXT-X-MEDIA-SEQUENCE:{n}"], live=True) for n in (7, 7, 8, 0, 0, 0)]
+    seed("m3u8", "live", b"\0\xff" + fetched(live[0]) + ts + played + ts + played
+         + b"".join(bytes([WAIT]) + fetched(text) for text in live[1:]))
+    seed("m3u8", "ranges", b"\0\xff" + fetched(media("#EXT-X-BYTERANGE:5@1", "a", "#EXT-X-BYTERANGE:5", "a", "#EXT-X-GAP",
+                                                    "a", tags=["#EXT-X-PROGRAM-DATE-TIME:2026-11-20T13:13:09Z"])))
+    seed("m3u8", "playlist", b"\0\0" + media("a", "b", tags=[key, '#EXT-X-MAP:URI="m",BYTERANGE="1@2"']))
 
     seed("hls", "ts", hls_setup() + HLS_SESSION)
     seed("hls", "keys", hls_setup(keys=True) + HLS_SESSION)

@@ -13,7 +13,7 @@
 //! | [`ffi`] | the C API: handles, panic guard, callbacks, log bridge; the only room with `unsafe` | all |
 //! | [`engine`] | the loop: sockets, timers, sessions, virtual live, the ways across threads | all below |
 //! | [`dvr`] | recording: when a file begins and ends, and what is written to it | flv fmp4 media wire |
-//! | [`hls`] | segments, parts, playlists, keys | mpegts fmp4 media wire |
+//! | [`hls`] | segments, parts, playlists, keys, written and pulled | mpegts fmp4 media wire |
 //! | [`hub`] | streams, who may publish, who plays, where each player stands | media config |
 //! | [`config`] | the table of directives, the file's syntax, the environment, typed settings | wire |
 //! | [`rtmp`] | handshake, chunks, messages, the sessions of both ends, URLs | amf flv media wire |

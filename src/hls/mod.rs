@@ -1,4 +1,5 @@
-//! HLS (RFC 8216 and rfc8216bis): frames in, segments, parts and playlists out.
+//! HLS (RFC 8216 and rfc8216bis): frames in, segments, parts and playlists out; and the other way round, in
+//! [`client`], by playlists as [`m3u8`] reads them.
 //!
 //! A [`Writer`] makes the media playlist of one stream. It is given every frame in order and the wall
 //! clock, and gives out what is to be kept elsewhere ([`Output`]); kept in memory, it answers requests for
@@ -32,7 +33,9 @@
 //! ([`Output::LeftOut`]). Where no track remains there is no playlist ([`Output::Refused`]).
 
 mod cipher;
+pub mod client;
 mod list;
+pub mod m3u8;
 mod names;
 mod options;
 mod pack;

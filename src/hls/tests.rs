@@ -14,29 +14,29 @@ use crate::template::Calendar;
 
 const PPS: &[u8] = &[0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0];
 /// 640x360 and 1280x720.
-const SMALL: &[u8] = &[
+pub(super) const SMALL: &[u8] = &[
     0x67, 0x42, 0xc0, 0x1e, 0xd9, 0x00, 0xa0, 0x2f, 0xf9, 0x70, 0x11, 0x00, 0x00, 0x03, 0x03, 0xe9, 0x00,
     0x00, 0xea, 0x60, 0x0f, 0x16, 0x2e, 0x48,
 ];
-const LARGE: &[u8] = &[
+pub(super) const LARGE: &[u8] = &[
     0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40, 0x50, 0x05, 0xbb, 0x01, 0x10, 0x00, 0x00, 0x03, 0x00, 0x10,
     0x00, 0x00, 0x03, 0x03, 0x20, 0xf1, 0x83, 0x19, 0x60,
 ];
-const BEGAN_MS: i64 = 1_795_180_000_000;
+pub(super) const BEGAN_MS: i64 = 1_795_180_000_000;
 
-fn frame(kind: Kind, codec: Codec, role: Role, dts: i64, payload: impl Into<Bytes>) -> Frame {
+pub(super) fn frame(kind: Kind, codec: Codec, role: Role, dts: i64, payload: impl Into<Bytes>) -> Frame {
     Frame { kind, codec, role, dts, pts: dts, payload: payload.into(), relay: Bytes::new() }
 }
 
-fn video_header(sps: &[u8]) -> Frame {
+pub(super) fn video_header(sps: &[u8]) -> Frame {
     frame(Kind::Video, Codec::H264, Role::Header, 0, avcc::build(&[sps], &[PPS]).unwrap())
 }
 
-fn audio_header(config: &'static [u8]) -> Frame {
+pub(super) fn audio_header(config: &'static [u8]) -> Frame {
     frame(Kind::Audio, Codec::Aac, Role::Header, 0, config)
 }
 
-fn video(is_key: bool, dts: i64) -> Frame {
+pub(super) fn video(is_key: bool, dts: i64) -> Frame {
     let (nal, len) = if is_key { (0x65, 900u32) } else { (0x41, 90) };
     let mut payload = BytesMut::new();
     payload.put_u32(len);
@@ -45,11 +45,11 @@ fn video(is_key: bool, dts: i64) -> Frame {
     frame(Kind::Video, Codec::H264, if is_key { Role::Key } else { Role::Delta }, dts, payload)
 }
 
-fn audio(dts: i64) -> Frame {
+pub(super) fn audio(dts: i64) -> Frame {
     frame(Kind::Audio, Codec::Aac, Role::Key, dts, vec![0x21; 60])
 }
 
-fn options(format: Format) -> Options {
+pub(super) fn options(format: Format) -> Options {
     let segment = if format == Format::Ts { "[app]/[stream]-[seq].ts" } else { "[app]/[stream]-[seq].m4s" };
     Options {
         format,
@@ -64,7 +64,7 @@ fn low_latency() -> Options {
     Options { part_us: Some(500_000), window_us: 30_000_000, ..options(Format::Fmp4) }
 }
 
-fn encrypted() -> Options {
+pub(super) fn encrypted() -> Options {
     let file = "[app]/[stream]-[seq].key".into();
     let keys = Keys { seed: [9; 32], fragments_per_key: 3, url: String::new(), file };
     Options { keys: Some(keys), ..options(Format::Ts) }
@@ -292,6 +292,7 @@ impl Disk {
         let parsed = parsed.allowable_excess_duration(std::time::Duration::from_millis(499));
         let parsed = parsed.parse(&plain).unwrap_or_else(|e| panic!("{e}: {plain}"));
         assert_eq!(parsed.segments.iter().count(), now.segments.len());
+        m3u8::tests::agrees(text, &parsed);
         let has_map = now.segments.iter().any(|s| s.map.is_some());
         let version = if now.part_target.is_some() {
             9
@@ -444,7 +445,7 @@ fn live(disk: &mut Disk, from: i64, seconds: i64, gop: i64) {
     }
 }
 
-const AAC: &[u8] = &[0x11, 0x90];
+pub(super) const AAC: &[u8] = &[0x11, 0x90];
 
 fn headers() -> [Frame; 2] {
     [video_header(SMALL), audio_header(AAC)]

@@ -113,6 +113,16 @@ pub const HLS_SEGMENTS: usize = 4096;
 pub const HLS_PLAYLIST_BYTES: usize = 1024 * 1024;
 /// What an HLS writer has to give out and nobody has taken.
 pub const HLS_OUTPUTS: usize = 16 * 1024;
+/// The longest playlist that is pulled, in bytes: 20,000 segments with URIs of 400.
+pub const M3U8_BYTES: usize = 8 * 1024 * 1024;
+/// The longest line of one, in bytes: twice the longest URL that is asked for.
+pub const M3U8_LINE_BYTES: usize = 16 * 1024;
+/// Segments in one: 33 hours of 6 s.
+pub const M3U8_SEGMENTS: usize = 20_000;
+/// Variants of a stream that is pulled, and as many renditions.
+pub const M3U8_VARIANTS: usize = 256;
+/// Bytes of frames that are held to bring video and a separate rendition of audio together.
+pub const HLS_MERGE_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes of a recording that may wait for the disk, beside what is recorded beforehand.
 pub const DVR_QUEUE_BYTES: usize = 4 * 1024 * 1024;
 /// Things to do that a recorder holds before it drops frames.

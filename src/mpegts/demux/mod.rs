@@ -1,6 +1,7 @@
 //! Packets to frames: finding the packets, the program in them, and what of its streams is whole.
 
 mod audio;
+mod packed;
 mod pes;
 mod sections;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use super::psi::PAT_PID;
 use crate::media::Frame;
 use crate::wire::{Malformed, Reader, limits};
 
+pub use packed::{NoTimestamp, PackedAudio};
 use pes::{Clock, Track};
 use sections::{Sections, StreamEntry};
 

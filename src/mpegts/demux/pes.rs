@@ -30,7 +30,7 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    fn times(&mut self, pts: u64, dts: u64) -> Times {
+    pub(super) fn times(&mut self, pts: u64, dts: u64) -> Times {
         let last = match self.last {
             None => dts.cast_signed(),
             Some(last) => last.saturating_add(distance(last.cast_unsigned(), dts)),
