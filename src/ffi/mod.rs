@@ -16,6 +16,7 @@ mod hls;
 #[cfg(feature = "http")]
 mod http;
 mod logger;
+mod owned;
 mod publisher;
 mod queue;
 #[cfg(feature = "dvr")]
