@@ -8,7 +8,7 @@ fn generated() -> String {
     let config = cbindgen::Config::from_file(root.join("cbindings/cbindgen.toml")).expect("cbindgen.toml");
     let mut header = Vec::new();
     // These files and no others: the rest of the crate is not C's.
-    ["types", "engine", "config", "control", "publisher", "http", "hls", "recorder", "handle"]
+    ["types", "engine", "config", "control", "publisher", "http", "hls", "recorder", "relays", "handle"]
         .iter()
         .fold(cbindgen::Builder::new(), |b, file| b.with_src(root.join(format!("src/ffi/{file}.rs"))))
         .with_config(config)

@@ -64,7 +64,22 @@ fn deliver(handle: &camrill_engine_t, event: Event) -> Result<()> {
             super::recorder::deliver(handle, event);
             return Ok(());
         }
-        Event::Relay(_) | Event::Resolve { .. } => return Ok(()),
+        Event::Relay(news) => {
+            super::relays::deliver(handle, &news);
+            return Ok(());
+        }
+        Event::RelayGone { relay } => {
+            handle.relays.end(relay);
+            return Ok(());
+        }
+        Event::Resolve { ticket, host, port } => {
+            if let Some(on_resolve) = handle.callbacks.on_resolve {
+                let host = c_string(&host);
+                // SAFETY: the host's function; the string outlives the call.
+                unsafe { on_resolve(handle.callbacks.user, ticket, host.as_ptr(), port) };
+            }
+            return Ok(());
+        }
         Event::Admission(admission) => return ask(handle, &admission),
         Event::NeedKeyframe { encoder } => {
             if let Some((Some(need_keyframe), user)) = handle.publishers.find(encoder) {
@@ -103,19 +118,23 @@ fn deliver(handle: &camrill_engine_t, event: Event) -> Result<()> {
     Ok(())
 }
 
-/// What only some events say.
+/// What only events of recordings, ingests and forwards say.
 #[derive(Debug, Default)]
 pub(super) struct More<'a> {
     pub(super) path: &'a str,
     pub(super) duration_us: i64,
     pub(super) bytes: u64,
+    pub(super) relay: u32,
+    pub(super) state: i32,
+    pub(super) next_ms: u32,
+    pub(super) url: &'a str,
 }
 
 /// Calls `on_event`.
 pub(super) fn tell(handle: &camrill_engine_t, kind: i32, subject: &Subject, reason: &str, more: &More<'_>) {
     if let Some(on_event) = handle.callbacks.on_event {
         let text = Texts::new(subject);
-        let (reason, path) = (c_string(reason), c_string(more.path));
+        let (reason, path, url) = (c_string(reason), c_string(more.path), c_string(more.url));
         let event = camrill_event_t {
             struct_size: size_of::<camrill_event_t>() as u32,
             r#type: kind,
@@ -130,6 +149,11 @@ pub(super) fn tell(handle: &camrill_engine_t, kind: i32, subject: &Subject, reas
             path: path.as_ptr(),
             duration_us: more.duration_us,
             bytes: more.bytes,
+            relay: more.relay,
+            state: more.state,
+            next_ms: more.next_ms,
+            reserved: 0,
+            url: url.as_ptr(),
         };
         // SAFETY: the host's function; the struct and its strings outlive the call.
         unsafe { on_event(handle.callbacks.user, &event) };

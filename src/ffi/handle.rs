@@ -11,6 +11,7 @@ use log::LevelFilter;
 use super::logger;
 use super::owned;
 use super::publisher::NeedKeyframe;
+use super::relays::OnState;
 use super::types::*;
 use crate::engine::{Engine, Remote};
 use crate::error::{Code, Error, Result};
@@ -23,6 +24,8 @@ pub struct camrill_engine_t {
     pub(super) remote: Remote,
     pub(super) callbacks: Callbacks,
     pub(super) publishers: owned::Callbacks<NeedKeyframe>,
+    /// Of ingests and forwards.
+    pub(super) relays: owned::Callbacks<OnState>,
     #[cfg(feature = "hls")]
     pub(super) hls: owned::Callbacks<super::hls::HlsCallbacks>,
     #[cfg(feature = "dvr")]
@@ -56,6 +59,7 @@ pub(super) struct Callbacks {
     pub(super) on_log: Option<unsafe extern "C" fn(*mut c_void, i32, u32, *const std::ffi::c_char)>,
     pub(super) on_event: Option<unsafe extern "C" fn(*mut c_void, *const camrill_event_t)>,
     pub(super) on_admission: Option<unsafe extern "C" fn(*mut c_void, *const camrill_admission_t) -> i32>,
+    pub(super) on_resolve: Option<unsafe extern "C" fn(*mut c_void, u32, *const std::ffi::c_char, u16)>,
 }
 
 thread_local! {
@@ -77,6 +81,7 @@ impl camrill_engine_t {
             engine: Mutex::new(Some(engine)),
             callbacks,
             publishers: owned::Callbacks::default(),
+            relays: owned::Callbacks::default(),
             #[cfg(feature = "hls")]
             hls: owned::Callbacks::default(),
             #[cfg(feature = "dvr")]
@@ -301,6 +306,7 @@ unsafe fn destroy(pointer: *mut camrill_engine_t, tells: bool) {
         }
     }
     handle.publishers.end_all();
+    handle.relays.end_all();
     #[cfg(feature = "hls")]
     handle.hls.end_all();
     #[cfg(feature = "dvr")]

@@ -4,7 +4,7 @@
 
 use std::ffi::{c_char, c_void};
 
-use super::convert::{Sized32, c_string, optional_text, read};
+use super::convert::{c_string, optional_text, read, sized32};
 use super::feed::{Feed, Tracks, frame_and_data, names};
 use super::handle::{call, camrill_engine_t};
 use super::owned::{self, Handle, Owned, on};
@@ -124,10 +124,7 @@ pub struct camrill_hls_config_t {
     pub on_remove: Option<unsafe extern "C" fn(user: *mut c_void, name: *const c_char)>,
 }
 
-// SAFETY: repr(C), struct_size first; integers, pointers and Option<fn> may all be zero.
-unsafe impl Sized32 for camrill_hls_config_t {
-    const NAME: &'static str = "camrill_hls_config_t";
-}
+sized32!(camrill_hls_config_t);
 
 /// The callbacks of one writer.
 #[derive(Debug, Clone, Copy)]

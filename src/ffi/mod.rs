@@ -21,6 +21,7 @@ mod publisher;
 mod queue;
 #[cfg(feature = "dvr")]
 mod recorder;
+mod relays;
 #[cfg(any(feature = "hls", feature = "dvr"))]
 mod settings;
 mod types;
@@ -36,4 +37,5 @@ pub use http::*;
 pub use publisher::*;
 #[cfg(feature = "dvr")]
 pub use recorder::*;
+pub use relays::*;
 pub use types::*;

@@ -4,7 +4,7 @@
 
 use std::ffi::{c_char, c_void};
 
-use super::convert::{Sized32, c_string, read, text};
+use super::convert::{c_string, read, sized32, text};
 use super::dispatch::{self, More};
 use super::feed::{Feed, Tracks, frame_and_data, names};
 use super::handle::{call, camrill_engine_t};
@@ -132,10 +132,7 @@ pub struct camrill_recorder_config_t {
     pub on_file: Option<unsafe extern "C" fn(user: *mut c_void, file: *const camrill_recorder_file_t)>,
 }
 
-// SAFETY: repr(C), struct_size first; integers, pointers and Option<fn> may all be zero.
-unsafe impl Sized32 for camrill_recorder_config_t {
-    const NAME: &'static str = "camrill_recorder_config_t";
-}
+sized32!(camrill_recorder_config_t);
 
 /// The callback of a recorder.
 pub(super) type OnFile = Option<unsafe extern "C" fn(*mut c_void, *const camrill_recorder_file_t)>;
@@ -324,7 +321,7 @@ pub(super) fn deliver(handle: &camrill_engine_t, event: Event) {
                 DvrNews::Dropped(_) => return,
             };
             let subject = Subject { client: 0, stream, address: None, name, param: String::new() };
-            let more = More { path: &path, duration_us, bytes };
+            let more = More { path: &path, duration_us, bytes, ..More::default() };
             dispatch::tell(handle, kind, &subject, &reason, &more);
         }
         Event::RecorderEnded { recorder } => handle.recorders.end(recorder),

@@ -38,6 +38,11 @@ static void null_is_refused(void)
     camrill_stats_t stats;
     camrill_stream_info_t stream;
     camrill_client_info_t client;
+    camrill_relay_info_t relay;
+    camrill_ingest_config_t ingest = CAMRILL_INGEST_CONFIG_INIT;
+    camrill_forward_config_t forward = CAMRILL_FORWARD_CONFIG_INIT;
+    camrill_ingest_t *i = NULL;
+    camrill_forward_t *f = NULL;
     camrill_publisher_stats_t published;
     camrill_id_t ids[4];
     uint8_t byte = 0;
@@ -47,6 +52,7 @@ static void null_is_refused(void)
     stream.struct_size = sizeof stream;
     client.struct_size = sizeof client;
     published.struct_size = sizeof published;
+    relay.struct_size = sizeof relay;
 
     EQ(camrill_engine_new(&config, NULL), CAMRILL_EINVAL);
     EQ(camrill_engine_new(NULL, NULL), CAMRILL_EINVAL);
@@ -84,6 +90,7 @@ static void null_is_refused(void)
     EQ(camrill_engine_port(NULL, "rtmp"), CAMRILL_EINVAL);
     EQ(camrill_engine_port(e, NULL), CAMRILL_EINVAL);
     EQ(camrill_auth_reply(NULL, 1, CAMRILL_ALLOW, NULL), CAMRILL_EINVAL);
+    EQ(camrill_resolve_reply(NULL, 1, "127.0.0.1"), CAMRILL_EINVAL);
     EQ(camrill_client_kick(NULL, 1), CAMRILL_EINVAL);
     EQ(camrill_stats(NULL, &stats), CAMRILL_EINVAL);
     EQ(camrill_stats(e, NULL), CAMRILL_EINVAL);
@@ -95,6 +102,23 @@ static void null_is_refused(void)
     EQ(camrill_clients(e, NULL, 0), 0);
     EQ(camrill_stream_info(NULL, 1, &stream), CAMRILL_EINVAL);
     EQ(camrill_client_info(NULL, 1, &client), CAMRILL_EINVAL);
+    EQ(camrill_relays(NULL, ids, 4), CAMRILL_EINVAL);
+    EQ(camrill_relays(e, NULL, 4), CAMRILL_EINVAL);
+    EQ(camrill_relays(e, NULL, 0), 0);
+    EQ(camrill_relay_info(NULL, 1, &relay), CAMRILL_EINVAL);
+    EQ(camrill_ingest_new(NULL, &ingest, &i), CAMRILL_EINVAL);
+    EQ(camrill_ingest_new(e, NULL, &i), CAMRILL_EINVAL);
+    EQ(camrill_ingest_new(e, &ingest, NULL), CAMRILL_EINVAL);
+    EQ(camrill_ingest_new(e, &ingest, &i), CAMRILL_EINVAL);
+    EQ(camrill_ingest_info(NULL, &relay), CAMRILL_EINVAL);
+    EQ(camrill_forward_new(NULL, &forward, &f), CAMRILL_EINVAL);
+    EQ(camrill_forward_new(e, NULL, &f), CAMRILL_EINVAL);
+    EQ(camrill_forward_new(e, &forward, NULL), CAMRILL_EINVAL);
+    EQ(camrill_forward_new(e, &forward, &f), CAMRILL_EINVAL);
+    EQ(camrill_forward_info(NULL, &relay), CAMRILL_EINVAL);
+    CHECK(i == NULL && f == NULL);
+    camrill_ingest_free(NULL);
+    camrill_forward_free(NULL);
 
     publishing.video_codec = CAMRILL_CODEC_H264;
     publishing.app = "live";
