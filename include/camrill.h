@@ -14,8 +14,9 @@
 // Outputs are written only on success. Strings are UTF-8 and end in NUL. Callbacks run only inside
 // camrill_engine_poll() and camrill_engine_run() (log lines inside any call), and may call everything but
 // these two. The library installs no signal handler, writes to no standard stream, and reads the
-// environment only when asked to. It starts one thread, which writes files, only while there are recordings
-// or HLS in a folder to write; it takes no signals.
+// environment only when asked to. It starts threads only while they have work: one that writes files, for
+// recordings and HLS in a folder, and up to four that look up the names of servers for ingests and forwards,
+// unless there is an on_resolve. They take no signals.
 //
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Generated from the Rust source: change it there, then `make header`.
@@ -28,7 +29,8 @@
 #include <stdint.h>
 
 // Struct sizes let a program and a library of different ages meet: start every struct from its _INIT.
-#define CAMRILL_ENGINE_CONFIG_INIT { (uint32_t)sizeof(camrill_engine_config_t), 0, NULL, NULL, NULL, NULL, NULL }
+#define CAMRILL_ENGINE_CONFIG_INIT \
+    { (uint32_t)sizeof(camrill_engine_config_t), 0, NULL, NULL, NULL, NULL, NULL, NULL }
 #define CAMRILL_PUBLISHER_CONFIG_INIT \
     { (uint32_t)sizeof(camrill_publisher_config_t), 0, 0, 0, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL }
 #define CAMRILL_FRAME_INIT { (uint32_t)sizeof(camrill_frame_t), 0, 0, 0, NULL, 0 }
@@ -38,6 +40,12 @@
 #define CAMRILL_RECORDER_CONFIG_INIT \
     { (uint32_t)sizeof(camrill_recorder_config_t), 0, NULL, NULL, NULL, 0, 0, NULL, 0, NULL, 0, 0, 0, 0, 0, \
       0, 0, 0, 0, NULL, NULL, NULL }
+#define CAMRILL_RETRY_INIT { 0, 0, 0, 0, 0, 0, { 0, 0 } }
+#define CAMRILL_INGEST_CONFIG_INIT \
+    { (uint32_t)sizeof(camrill_ingest_config_t), 0, NULL, NULL, NULL, NULL, 0, 0, 0, CAMRILL_RETRY_INIT, NULL, \
+      NULL, NULL }
+#define CAMRILL_FORWARD_CONFIG_INIT \
+    { (uint32_t)sizeof(camrill_forward_config_t), 0, NULL, NULL, NULL, NULL, CAMRILL_RETRY_INIT, NULL, NULL, NULL }
 #define CAMRILL_HTTP_MOUNT_INIT \
     { (uint32_t)sizeof(camrill_http_mount_t), 0, NULL, NULL, NULL, NULL, NULL, NULL }
 
@@ -149,6 +157,13 @@
 // no file: the stream, or a track of it, is not recorded.
 #define CAMRILL_EVENT_RECORD_FAILED 9
 
+// An ingest has entered another state: `relay`, `state`, `url`, `reason`, `next_ms`. Those of the
+// configuration tell it here, and those of camrill_ingest_new() that have no on_state.
+#define CAMRILL_EVENT_INGEST 10
+
+// The same of a forward.
+#define CAMRILL_EVENT_FORWARD 11
+
 // A client asks to connect to an application.
 #define CAMRILL_ACTION_CONNECT 1
 
@@ -199,6 +214,12 @@
 
 // Bytes of an address in an output struct (`[2001:db8::1]:1935`), with the final NUL.
 #define CAMRILL_ADDRESS_MAX 64
+
+// Bytes of a URL in an output struct, with the final NUL. Longer ones are cut.
+#define CAMRILL_URL_MAX 1024
+
+// Bytes of a reason in an output struct, with the final NUL. Longer ones are cut.
+#define CAMRILL_REASON_MAX 256
 
 // Segments of MPEG-TS.
 #define CAMRILL_HLS_TS 1
@@ -258,11 +279,44 @@
 // Frames were left out, since the disk was too slow.
 #define CAMRILL_RECORDER_DROPPED 4
 
+// An ingest: the stream is pulled in.
+#define CAMRILL_RELAY_INGEST 1
+
+// A forward: the stream is sent on.
+#define CAMRILL_RELAY_FORWARD 2
+
+// It waits: a forward for its stream to be published, an ingest for somebody who watches.
+#define CAMRILL_RELAY_IDLE 1
+
+// It is on its way: a name is looked up, a connection made, the stream asked for.
+#define CAMRILL_RELAY_CONNECTING 2
+
+// Frames flow.
+#define CAMRILL_RELAY_RUNNING 3
+
+// It has failed, and is tried again.
+#define CAMRILL_RELAY_WAITING 4
+
+// It has given up, or is over.
+#define CAMRILL_RELAY_ENDED 5
+
+// Flag of an ingest: files begin again when all have been played.
+#define CAMRILL_INGEST_LOOP 1
+
+// Flag of an ingest: it runs only while somebody watches the stream.
+#define CAMRILL_INGEST_ON_DEMAND 2
+
 // An engine. Made by camrill_engine_new(), freed by camrill_engine_free().
 typedef struct camrill_engine_t camrill_engine_t;
 
+// A forward. Made by camrill_forward_new(), freed by camrill_forward_free().
+typedef struct camrill_forward_t camrill_forward_t;
+
 // HLS that is being made. Made by camrill_hls_new(), freed by camrill_hls_free().
 typedef struct camrill_hls_t camrill_hls_t;
+
+// An ingest. Made by camrill_ingest_new(), freed by camrill_ingest_free().
+typedef struct camrill_ingest_t camrill_ingest_t;
 
 // A stream that this process publishes. Made by camrill_publisher_new(), freed by
 // camrill_publisher_free().
@@ -271,8 +325,8 @@ typedef struct camrill_publisher_t camrill_publisher_t;
 // A recorder. Made by camrill_recorder_new(), freed by camrill_recorder_free().
 typedef struct camrill_recorder_t camrill_recorder_t;
 
-// Names a client, a stream, a mount or a ticket. Never 0. When its owner ends, the id is stale: calls with it
-// answer CAMRILL_ENOENT, also when its place has been taken by another.
+// Names a client, a stream, an ingest, a forward, a mount or a ticket. Never 0. When its owner ends, the id is
+// stale: calls with it answer CAMRILL_ENOENT, also when its place has been taken by another.
 typedef uint32_t camrill_id_t;
 
 // What happened. All strings are UTF-8, never NULL, and valid only during the callback.
@@ -295,7 +349,8 @@ typedef struct camrill_event_t {
     const char *param;
     // The client's address and port, empty if none.
     const char *address;
-    // Why, for CAMRILL_EVENT_CLOSED and CAMRILL_EVENT_RECORD_FAILED; else empty.
+    // Why, for CAMRILL_EVENT_CLOSED and CAMRILL_EVENT_RECORD_FAILED, and where an ingest or forward has failed;
+    // else empty.
     const char *reason;
     // The file, for CAMRILL_EVENT_REC…; else empty.
     const char *path;
@@ -303,6 +358,17 @@ typedef struct camrill_event_t {
     int64_t duration_us;
     // Its length in bytes, for CAMRILL_EVENT_RECORDED; else 0.
     uint64_t bytes;
+    // The ingest or forward, for camrill_relay_info(); 0 if none.
+    camrill_id_t relay;
+    // CAMRILL_RELAY_IDLE… for CAMRILL_EVENT_INGEST and CAMRILL_EVENT_FORWARD; else 0.
+    int32_t state;
+    // How long until it is tried again, in ms, for CAMRILL_RELAY_WAITING; else 0.
+    uint32_t next_ms;
+    // 0.
+    uint32_t reserved;
+    // Where the stream comes from or goes to, without password and parameters, for CAMRILL_EVENT_INGEST and
+    // CAMRILL_EVENT_FORWARD; else empty.
+    const char *url;
 } camrill_event_t;
 
 // What a client asks for. All strings are UTF-8, never NULL, and valid only during the callback.
@@ -349,6 +415,12 @@ typedef struct camrill_engine_config_t {
     // Is asked before a client connects, publishes or plays; answers CAMRILL_ALLOW, CAMRILL_DENY or
     // CAMRILL_PENDING. Runs inside camrill_engine_poll() and camrill_engine_run(). NULL: all may.
     int32_t (*on_admission)(void *user, const struct camrill_admission_t *request);
+    // Is asked for the addresses of a server that an ingest or a forward connects to, unless its URL has a
+    // numeric one. The answer is camrill_resolve_reply(), inside the callback or later; until it comes, or its
+    // connect_ms are over, the ingest or forward waits, and nothing else does. `host` is valid only during the
+    // callback. Runs inside camrill_engine_poll() and camrill_engine_run(). NULL: the library asks the system,
+    // on a thread.
+    void (*on_resolve)(void *user, camrill_id_t ticket, const char *host, uint16_t port);
 } camrill_engine_config_t;
 
 // What an engine has done and holds. Set struct_size before the call.
@@ -721,6 +793,145 @@ typedef struct camrill_recorder_config_t {
     void (*on_file)(void *user, const struct camrill_recorder_file_t *file);
 } camrill_recorder_config_t;
 
+// How often, and for how long, an ingest or a forward is tried. A part of their configs, which doesn't grow.
+typedef struct camrill_retry_t {
+    // The wait after the first failure; it doubles with each further one, and all differ by up to a quarter, so
+    // that many don't come back at once. 0 means 500.
+    uint32_t first_ms;
+    // The longest wait; 0 means 10000, or first_ms if that is more.
+    uint32_t longest_ms;
+    // Failures in a row after which it gives up; 0 means that it never does.
+    uint32_t tries;
+    // How long frames have to flow until earlier failures no longer count; 0 means 10000.
+    uint32_t stable_ms;
+    // How long it may take from the server's name to the first frame, or until the server takes the stream;
+    // 0 means 10000.
+    uint32_t connect_ms;
+    // How long the server may bring nothing, or take nothing; 0 means 10000.
+    uint32_t stall_ms;
+    // 0.
+    uint32_t reserved[2];
+} camrill_retry_t;
+
+// The state that an ingest or a forward has entered. Strings are UTF-8, never NULL, and valid only during the
+// callback.
+typedef struct camrill_relay_state_t {
+    // Bytes of this struct as the library knows it.
+    uint32_t struct_size;
+    // CAMRILL_RELAY_INGEST or CAMRILL_RELAY_FORWARD.
+    int32_t direction;
+    // Names it, for camrill_relay_info().
+    camrill_id_t relay;
+    // The stream, 0 while there is none.
+    camrill_id_t stream;
+    // CAMRILL_RELAY_IDLE, CAMRILL_RELAY_CONNECTING, CAMRILL_RELAY_RUNNING, CAMRILL_RELAY_WAITING or
+    // CAMRILL_RELAY_ENDED.
+    int32_t state;
+    // How long until it is tried again, in ms, for CAMRILL_RELAY_WAITING; else 0.
+    uint32_t next_ms;
+    // Why, where it has failed, with the server's own words where it has said some; else empty.
+    const char *reason;
+    // Where the stream comes from or goes to now, without password and parameters.
+    const char *url;
+} camrill_relay_state_t;
+
+// How an ingest is made. Start from CAMRILL_INGEST_CONFIG_INIT. Strings are copied.
+typedef struct camrill_ingest_config_t {
+    // sizeof(camrill_ingest_config_t).
+    uint32_t struct_size;
+    // CAMRILL_INGEST_LOOP, CAMRILL_INGEST_ON_DEMAND.
+    uint32_t flags;
+    // The vhost that it is published in; NULL or "" means the default one.
+    const char *vhost;
+    // The application, such as "live".
+    const char *app;
+    // The stream's name, such as "camera".
+    const char *name;
+    // Where it comes from: URLs (`rtmp://[user[:password]@]host[:port]/app/stream`, `http://…`), each of which is
+    // tried at once when the one before it fails, while the stream stays published; or paths of files, which
+    // are played one after another as if they were live.
+    const char *const *inputs;
+    // How many, 1 to 256.
+    size_t input_count;
+    // With CAMRILL_INGEST_ON_DEMAND how long it goes on after the last viewer; 0 means 10000.
+    uint32_t linger_ms;
+    // 0.
+    uint32_t reserved;
+    // When it is tried again, which is when all inputs have failed.
+    struct camrill_retry_t retry;
+    // Given to the callbacks, which run inside camrill_engine_poll() and camrill_engine_run().
+    void *user;
+    // Called last and exactly once, inside poll or camrill_engine_free(); may be NULL.
+    void (*user_free)(void *user);
+    // Is told each state that it enters; it begins in CAMRILL_RELAY_IDLE untold. NULL: on_event of the engine is
+    // told.
+    void (*on_state)(void *user, const struct camrill_relay_state_t *state);
+} camrill_ingest_config_t;
+
+// One ingest or forward. Set struct_size before the call.
+typedef struct camrill_relay_info_t {
+    // sizeof(camrill_relay_info_t).
+    uint32_t struct_size;
+    // The ingest or forward.
+    camrill_id_t id;
+    // The stream, 0 while there is none.
+    camrill_id_t stream;
+    // CAMRILL_RELAY_INGEST or CAMRILL_RELAY_FORWARD.
+    int32_t direction;
+    // CAMRILL_RELAY_IDLE, CAMRILL_RELAY_CONNECTING, CAMRILL_RELAY_RUNNING, CAMRILL_RELAY_WAITING or
+    // CAMRILL_RELAY_ENDED.
+    int32_t state;
+    // How long until it is tried again, in ms, for CAMRILL_RELAY_WAITING; else 0.
+    uint32_t next_ms;
+    // Failures in a row.
+    uint32_t failures;
+    // How often frames have begun to flow.
+    uint32_t starts;
+    // How often the server of a forward fell behind and was taken to a newer keyframe.
+    uint32_t skips;
+    // 0.
+    uint32_t reserved;
+    // Bytes received or sent, over all its connections.
+    uint64_t bytes;
+    // Microseconds since frames flow, 0 while they don't.
+    uint64_t running_us;
+    // The stream's vhost.
+    char vhost[CAMRILL_NAME_MAX];
+    // Its application.
+    char app[CAMRILL_NAME_MAX];
+    // Its name.
+    char name[CAMRILL_NAME_MAX];
+    // Where it comes from or goes to now, without password and parameters.
+    char url[CAMRILL_URL_MAX];
+    // What it failed of last, empty if it never has.
+    char reason[CAMRILL_REASON_MAX];
+} camrill_relay_info_t;
+
+// How a forward is made. Start from CAMRILL_FORWARD_CONFIG_INIT. Strings are copied.
+typedef struct camrill_forward_config_t {
+    // sizeof(camrill_forward_config_t).
+    uint32_t struct_size;
+    // 0.
+    uint32_t flags;
+    // The vhost of the stream; NULL or "" means the default one.
+    const char *vhost;
+    // Its application.
+    const char *app;
+    // Its name.
+    const char *name;
+    // Where it goes: `rtmp://[user[:password]@]host[:port]/app/stream[?parameters]`.
+    const char *url;
+    // When it is tried again.
+    struct camrill_retry_t retry;
+    // Given to the callbacks, which run inside camrill_engine_poll() and camrill_engine_run().
+    void *user;
+    // Called last and exactly once, inside poll or camrill_engine_free(); may be NULL.
+    void (*user_free)(void *user);
+    // Is told each state that it enters; it begins in CAMRILL_RELAY_IDLE untold. NULL: on_event of the engine is
+    // told.
+    void (*on_state)(void *user, const struct camrill_relay_state_t *state);
+} camrill_forward_config_t;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -744,10 +955,10 @@ int32_t camrill_engine_new(const struct camrill_engine_config_t *config,
 
 // Frees an engine: every connection is closed and every callback's `user_free` runs. NULL is allowed.
 // Inside a callback it is legal and done when the call that is going on returns; no callback but
-// `user_free` runs after it, and nothing may be called on the engine. Publishers, HLS and recorders of it
-// stay valid, to be freed, and calls with them answer CAMRILL_ESTATE. Their `user_free` come before the
-// engine's. Recordings that are going on are written to their ends, for which it waits up to 5 s, without
-// telling on_file.
+// `user_free` runs after it, and nothing may be called on the engine. Publishers, HLS, recorders, ingests and
+// forwards of it stay valid, to be freed, and calls with them answer CAMRILL_ESTATE. Their `user_free` come
+// before the engine's. Recordings that are going on are written to their ends, for which it waits up to 5 s,
+// without telling on_file; it waits for nothing else.
 void camrill_engine_free(struct camrill_engine_t *engine);
 
 // The descriptor to wait for in the host's own loop: when it is readable, or when
@@ -855,6 +1066,14 @@ int32_t camrill_auth_reply(struct camrill_engine_t *engine,
                            camrill_id_t ticket,
                            int32_t verdict,
                            const char *why);
+
+// Answers on_resolve: `addresses` are up to 16 numeric ones in the order in which they are to be tried, with
+// commas between them ("2001:db8::1,192.0.2.1"); NULL or "" if the name is not known. CAMRILL_ENOENT if the
+// question is answered, or the address no longer needed. CAMRILL_EINVAL for what is no address: the question
+// still stands then.
+int32_t camrill_resolve_reply(struct camrill_engine_t *engine,
+                              camrill_id_t ticket,
+                              const char *addresses);
 
 // Closes a client's connection, at the latest with the next turn. CAMRILL_ENOENT if it is gone.
 int32_t camrill_client_kick(struct camrill_engine_t *engine, camrill_id_t client);
@@ -1060,6 +1279,55 @@ int32_t camrill_dvr_cut(struct camrill_engine_t *engine,
                         const char *app,
                         const char *name,
                         uint32_t flags);
+
+// Pulls a stream in and publishes it here, and writes the ingest to `out`. It goes on, whatever becomes of the
+// server, until it is freed or its tries are over; each state that it enters is told. The stream is published
+// with the first frame, and no longer when all inputs have failed. CAMRILL_EINVAL for a URL that can't be one,
+// CAMRILL_EBUSY if the stream has an ingest, CAMRILL_ENOENT if the vhost is not configured. `user_free` is not
+// called on failure.
+int32_t camrill_ingest_new(struct camrill_engine_t *engine,
+                           const struct camrill_ingest_config_t *config,
+                           struct camrill_ingest_t **out);
+
+// Writes what there is to say of an ingest, as camrill_relay_info() does. CAMRILL_ESTATE if the engine is
+// freed.
+int32_t camrill_ingest_info(const struct camrill_ingest_t *ingest,
+                            struct camrill_relay_info_t *out);
+
+// Ends an ingest: its stream is published no longer. With the next poll on_state is told CAMRILL_RELAY_ENDED,
+// and then `user_free` runs. NULL is allowed. Inside a callback it is legal. On the loop's thread; once the
+// engine is freed, which has run `user_free` already, on any.
+void camrill_ingest_free(struct camrill_ingest_t *ingest);
+
+// Sends a stream on to another server whenever it is published, by whomever, and writes the forward to `out`.
+// It goes on, whatever becomes of the server, until it is freed or its tries are over; each state that it
+// enters is told. A server that is too slow loses frames up to a keyframe, as a player does; the others don't
+// notice. CAMRILL_EINVAL for a URL that can't be one, CAMRILL_ENOENT if the vhost is not configured.
+// `user_free` is not called on failure.
+int32_t camrill_forward_new(struct camrill_engine_t *engine,
+                            const struct camrill_forward_config_t *config,
+                            struct camrill_forward_t **out);
+
+// Writes what there is to say of a forward, as camrill_relay_info() does. CAMRILL_ESTATE if the engine is
+// freed.
+int32_t camrill_forward_info(const struct camrill_forward_t *forward,
+                             struct camrill_relay_info_t *out);
+
+// Ends a forward: the server is told that the stream is over. With the next poll on_state is told
+// CAMRILL_RELAY_ENDED, and then `user_free` runs. NULL is allowed. Inside a callback it is legal. On the loop's
+// thread; once the engine is freed, which has run `user_free` already, on any.
+void camrill_forward_free(struct camrill_forward_t *forward);
+
+// Writes the ids of up to `max` ingests and forwards, the host's own and the configuration's, to `ids` and
+// answers how many there are in all, as camrill_streams() does.
+int32_t camrill_relays(const struct camrill_engine_t *engine,
+                       camrill_id_t *ids,
+                       size_t max);
+
+// Writes what there is to say of an ingest or a forward. CAMRILL_ENOENT if it is gone.
+int32_t camrill_relay_info(const struct camrill_engine_t *engine,
+                           camrill_id_t relay,
+                           struct camrill_relay_info_t *out);
 
 #ifdef __cplusplus
 }  // extern "C"

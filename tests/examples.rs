@@ -29,6 +29,7 @@ fn program(name: &str) -> PathBuf {
             "epoll-loop",
             "own-page",
             "record-on-trigger",
+            "relay",
             "smallest-server",
         ];
         let children = names.map(|name| {
@@ -217,6 +218,44 @@ fn record_on_trigger_records_what_came_before() {
     let out = Command::new(program("record-on-trigger")).output().expect("the program");
     assert_eq!(out.status.code(), Some(2));
     assert!(text(&out.stderr).starts_with("usage: record-on-trigger"));
+}
+
+/// What one server is sent another one has, tag by tag, also when that comes only later.
+#[test]
+fn relay_takes_a_stream_from_one_server_to_another() {
+    let dir = TempDir::new();
+    let clip = clients::cut(&dir, 0, 2);
+    let from = Process::start(logged("smallest-server").arg("127.0.0.1:0"));
+    let to = Process::start(logged("smallest-server").arg("127.0.0.1:0"));
+    let [from_url, to_url] = [&from, &to].map(|server| {
+        let port = number(&server.wait_log(1, "rtmp listening on"), "127.0.0.1:");
+        format!("rtmp://127.0.0.1:{port}/live/test")
+    });
+    let mut relay = Process::start(logged("relay").arg(&from_url).arg(format!("{to_url}?key=secret")));
+    relay.wait_log(1, &format!("from {from_url}: connecting"));
+    from.wait_log(1, "plays");
+    let player = Player::start(Kind::Rtmpdump, &to_url);
+    to.wait_log(1, "plays");
+    clients::publish_live(&clip, &from_url).finish();
+    relay.wait_log(1, &format!("from {from_url}: running"));
+    relay.wait_log(1, &format!("to {to_url}: running"));
+    player.expect(&flv::read(&clip));
+    to.kill();
+    let line = relay.wait_log(1, &format!("to {to_url}: waiting "));
+    assert!(line.contains(" ms: "), "{line}");
+    relay.terminate();
+    assert!(relay.wait_end(Duration::from_secs(3)).is_some_and(|status| status.success()));
+    relay.wait_log(1, "begun 1 times");
+    relay.wait_log(1, &format!("to {to_url}: ended"));
+    assert!(relay.said().iter().all(|line| !line.contains("secret")));
+
+    let wrong = Command::new(program("relay")).args([&from_url, "http://127.0.0.1/live/a"]).output();
+    let wrong = wrong.expect("the program");
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(text(&wrong.stderr).contains("rtmp://"), "{}", text(&wrong.stderr));
+    let out = Command::new(program("relay")).output().expect("the program");
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).starts_with("usage: relay"));
 }
 
 fn server(args: &[&str]) -> Command {

@@ -9,8 +9,9 @@ mod json;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
-use camrill::engine::{Engine, Role};
+use camrill::engine::{Engine, ForwardOptions, IngestOptions, RelayState, RetryPolicy, Role};
 use json::Json;
 use support::host::Host;
 use support::rtmp_client::{Client, Media};
@@ -110,7 +111,9 @@ fn every_answer_has_the_keys_of_srs_in_their_order_and_types() {
             "root" | "api" | "v1" => {
                 assert_eq!(ours.keys(), srs.keys(), "{path}");
                 for part in ["urls", "tests"] {
-                    let (ours, srs) = (ours.at(part).keys(), srs.at(part).keys());
+                    let (mut ours, srs) = (ours.at(part).keys(), srs.at(part).keys());
+                    // Ours alone, behind all of SRS's.
+                    ours.pop_if(|key| *key == "relays");
                     let in_order: Vec<_> = srs.into_iter().filter(|key| ours.contains(key)).collect();
                     assert_eq!(ours, in_order, "{path}");
                 }
@@ -273,6 +276,65 @@ fn what_is_not_there_has_srs_numbers() {
     assert_eq!(ask(at, "DELETE", "/api/v1/clients", "").body, r#"{"code":2049}"#);
     let elsewhere = ask(at, "GET", "/api/v1/tests/redirects", "");
     assert_eq!((elsewhere.status, elsewhere.field("location")), (302, Some("/api/v1/tests/errors")));
+}
+
+#[test]
+fn ingests_and_forwards_are_told() {
+    let (host, other) = (Host::start(API), Host::start(""));
+    let at = api_of(&host);
+    let answer = get(at, "/api/v1/relays");
+    assert_eq!(answer.keys()[..2], ["code", "server"]);
+    assert!(answer.at("relays").items().is_empty());
+    let retry = RetryPolicy { first: Duration::from_secs(60), ..RetryPolicy::default() };
+    let url = |stream: &str| format!("rtmp://me:secret@{}/live/{stream}?token=x", other.address());
+    let nowhere = format!("rtmp://127.0.0.1:{}/live/s", support::free_port());
+    let (vhost, app) = (String::new(), "live".to_owned());
+    let options = IngestOptions {
+        vhost: vhost.clone(),
+        app: app.clone(),
+        stream: "\"in\"".into(),
+        inputs: vec![nowhere.clone()],
+        looped: false,
+        on_demand: None,
+        retry: RetryPolicy { longest: Duration::from_secs(60), ..retry },
+    };
+    let ingest = host.run(move |engine| engine.ingest_open(&options)).expect("an ingest");
+    let options = ForwardOptions { vhost, app, stream: "out".into(), url: url("there"), retry };
+    let forward = host.run(move |engine| engine.forward_open(&options)).expect("a forward");
+    assert_ne!(ingest, forward);
+    host.until("it waits", |engine| engine.relays()[0].state == RelayState::Waiting);
+    let (_publisher, mut player) = (camera(&host, "out", 9000), other.play("there"));
+    assert!(player.medias(2).iter().any(Media::is_video_header));
+    host.until("the keyframe is sent", |engine| engine.relays()[1].bytes > 9000);
+
+    let answer = get(at, "/api/v1/relays/");
+    let [a, b] = answer.at("relays").items() else { panic!("{answer:?}") };
+    assert_eq!((a.at("id").str(), b.at("id").str()), (&*ingest.to_string(), &*forward.to_string()));
+    assert_eq!((a.at("type").str(), b.at("type").str()), ("ingest", "forward"));
+    assert_eq!((a.at("name").str(), b.at("name").str()), ("\"in\"", "out"));
+    let streams = get(at, "/api/v1/streams");
+    let stream = &streams.at("streams").items()[0];
+    for key in ["vhost", "app"] {
+        assert_eq!(b.at(key).str(), stream.at(key).str());
+    }
+    assert_eq!((a.at("stream").str(), b.at("stream").str()), ("", stream.at("id").str()));
+    assert_eq!(a.at("url").str(), nowhere);
+    assert_eq!(b.at("url").str(), format!("rtmp://{}/live/there", other.address()));
+    assert_eq!((a.at("state").str(), b.at("state").str()), ("waiting", "running"));
+    assert!(a.at("reason").str().contains("refused") && b.at("reason").str().is_empty());
+    assert!((40_000.0..80_000.0).contains(&a.at("next_ms").num()) && b.at("next_ms").num() == 0.0);
+    assert_eq!((a.at("failures").num(), b.at("failures").num()), (1.0, 0.0));
+    assert_eq!((a.at("starts").num(), b.at("starts").num()), (0.0, 1.0));
+    assert_eq!((a.at("bytes").num(), a.at("running_ms").num()), (0.0, 0.0));
+    assert!(b.at("bytes").num() > 9000.0);
+    assert_eq!((a.at("skips").num(), b.at("skips").num()), (0.0, 0.0));
+
+    let one = get(at, &format!("/api/v1/relays/{forward}"));
+    assert_eq!(one.at("relay").at("id").str(), b.at("id").str());
+    assert_eq!(get(at, "/api/v1/relays?start=1&count=1").at("relays").items().len(), 1);
+    assert_eq!(ask(at, "DELETE", &format!("/api/v1/relays/{forward}"), "").status, 405);
+    host.run(move |engine| engine.forward_close(forward)).expect("it is there");
+    assert_eq!(ask(at, "GET", &format!("/api/v1/relays/{forward}"), "").body, r#"{"code":2048}"#);
 }
 
 #[test]

@@ -56,14 +56,15 @@ impl Engine {
         self.own_resolver = own;
     }
 
-    /// Answers an [`Event::Resolve`]: with no address the name is not known. The order counts.
+    /// Answers an [`Event::Resolve`] with up to [`ADDRESSES_MAX`] addresses, which are tried in this order; with
+    /// none the name is not known.
     pub fn resolved(&mut self, ticket: u32, addresses: &[IpAddr]) -> Result<()> {
         let found = self.dials.find(ticket).filter(|dial| dial.is_resolving());
         let port = found.map(|dial| dial.port).ok_or_else(|| {
             Error::new(Code::NotFound, "the name is no longer waited for, or has been answered")
         })?;
         let now = self.now();
-        let addresses = addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
+        let addresses = addresses.iter().take(ADDRESSES_MAX).map(|ip| SocketAddr::new(*ip, port)).collect();
         self.on_resolved(now, ticket, Ok(addresses));
         Ok(())
     }
@@ -123,17 +124,17 @@ impl Engine {
     /// Takes what has been looked up.
     pub(super) fn drain_resolver(&mut self, now: Time) {
         for found in self.resolver.as_ref().map(Resolver::take).unwrap_or_default() {
-            self.on_resolved(now, found.id, found.result);
+            self.on_resolved(now, found.id, found.result.map(interleaved));
         }
     }
 
-    fn on_resolved(&mut self, now: Time, id: u32, result: io::Result<Vec<SocketAddr>>) {
+    fn on_resolved(&mut self, now: Time, id: u32, result: io::Result<VecDeque<SocketAddr>>) {
         let Some(dial) = self.dials.find_mut(id).filter(|dial| dial.is_resolving()) else { return };
         match result {
             Ok(found) if found.is_empty() => {
                 dial.failure = Some(format!("{}: no address is known of that name", dial.host));
             }
-            Ok(found) => dial.addresses = interleaved(found),
+            Ok(found) => dial.addresses = found,
             Err(e) => dial.failure = Some(format!("{}: {e}", dial.host)),
         }
         self.try_next(now, id);

@@ -22,6 +22,11 @@ pub enum Event {
     Stop(Subject),
     /// An ingest or a forward has entered another state.
     Relay(super::RelayNews),
+    /// An ingest or a forward is gone; nothing more is told of it.
+    RelayGone {
+        /// Its id.
+        relay: u32,
+    },
     /// A name is to be looked up, where the host does that ([`super::Engine::resolve_by_host`]); the answer is
     /// [`super::Engine::resolved`].
     Resolve {

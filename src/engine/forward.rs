@@ -132,7 +132,9 @@ impl Engine {
     /// Ends a forward, and that is all of it.
     pub(super) fn remove_forward(&mut self, now: Time, id: u32) {
         self.stop_forward(now, id, false);
+        self.set_forward(now, id, State::Ended, "");
         self.forwards.remove(id);
+        self.tell(Event::RelayGone { relay: id });
     }
 
     /// A publish of this stream has begun.
@@ -333,7 +335,7 @@ impl Engine {
             State::Waiting(_) => {
                 warn!("forward of {name} to {url}: {why}; trying again in {} ms", next.as_millis());
             }
-            State::Ended => warn!("forward of {name} to {url}: {why}; giving up"),
+            State::Ended if !why.is_empty() => warn!("forward of {name} to {url}: {why}; giving up"),
             _ => {}
         }
         let news = RelayNews {
@@ -398,6 +400,7 @@ impl Forward {
         RelayInfo {
             direction: Direction::Forward,
             id,
+            stream: engine.hub.find(&self.name).unwrap_or(0),
             name: self.name.clone(),
             url: shown(&self.url),
             state: self.state.told(),

@@ -120,7 +120,7 @@ enum State {
     Dialing(u32),
     /// The connection stands, no frame has come yet.
     Asking(u32),
-    Running(u32, Time),
+    Running(u32),
     #[cfg(feature = "http")]
     Http(Box<Http>),
     Ended,
@@ -166,7 +166,9 @@ impl Engine {
 
     fn remove_ingest(&mut self, now: Time, id: u32) {
         self.stop_ingest(now, id);
+        self.set_ingest(now, id, State::Ended, "");
         self.ingests.remove(id);
+        self.tell(Event::RelayGone { relay: id });
     }
 
     /// Starts, stops and leaves alone the configuration's ingests, as the settings now have them.
@@ -294,7 +296,7 @@ impl Engine {
         let Some(ingest) = self.ingests.find_mut(id) else { return };
         match std::mem::replace(&mut ingest.state, State::Idle) {
             State::Dialing(dial) => self.undial(dial),
-            State::Asking(conn) | State::Running(conn, _) => {
+            State::Asking(conn) | State::Running(conn) => {
                 let received = self.conns.find(conn).map_or(0, |conn| conn.session.received());
                 if let Some(ingest) = self.ingests.find_mut(id) {
                     ingest.received = ingest.received.saturating_add(received);
@@ -437,7 +439,7 @@ impl Engine {
                 if self.ingest_frame(now, id, frame)
                     && self.ingests.find(id).is_some_and(|ingest| matches!(ingest.state, State::Asking(_)))
                 {
-                    self.set_ingest(now, id, State::Running(conn, now), "");
+                    self.set_ingest(now, id, State::Running(conn), "");
                 }
             }
             Said::Bad { kind, cause } => {
@@ -554,7 +556,7 @@ impl Engine {
             RelayState::Waiting => {
                 warn!("ingest of {name} from {url}: {why}; trying again in {} ms", next.as_millis());
             }
-            RelayState::Ended => warn!("ingest of {name} from {url} is over: {why}"),
+            RelayState::Ended if !why.is_empty() => warn!("ingest of {name} from {url} is over: {why}"),
             _ => {}
         }
         let news = RelayNews {
@@ -613,15 +615,19 @@ impl Ingest {
     }
 
     pub(super) fn info(&self, now: Time, id: u32, engine: &Engine) -> RelayInfo {
-        let (conn, since) = match self.state {
-            State::Running(conn, since) => (Some(conn), since),
-            State::Asking(conn) => (Some(conn), now),
-            _ => (None, now),
+        let received = match &self.state {
+            State::Running(conn) | State::Asking(conn) => {
+                engine.conns.find(*conn).map_or(0, |conn| conn.session.received())
+            }
+            #[cfg(feature = "http")]
+            State::Http(http) => http.received,
+            _ => 0,
         };
-        let conn = conn.and_then(|conn| engine.conns.find(conn));
+        let since = self.retry.since().filter(|_| self.state.told() == RelayState::Running);
         RelayInfo {
             direction: Direction::Ingest,
             id,
+            stream: engine.hub.find(&self.name).unwrap_or(0),
             name: self.name.clone(),
             url: self.shown(),
             state: self.state.told(),
@@ -629,9 +635,9 @@ impl Ingest {
             next: until(now, self.state.next()),
             failures: self.retry.failures(),
             starts: self.starts,
-            bytes: self.received.saturating_add(conn.map_or(0, |conn| conn.session.received())),
+            bytes: self.received.saturating_add(received),
             skips: 0,
-            running: now.since(since),
+            running: since.map_or(Duration::ZERO, |since| now.since(since)),
         }
     }
 }
@@ -670,7 +676,7 @@ impl State {
             Self::Http(http) if http.since.is_none() => RelayState::Connecting,
             #[cfg(feature = "http")]
             Self::Http(_) => RelayState::Running,
-            Self::Files(_) | Self::Running(..) => RelayState::Running,
+            Self::Files(_) | Self::Running(_) => RelayState::Running,
             Self::Ended => RelayState::Ended,
         }
     }

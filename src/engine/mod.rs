@@ -128,6 +128,7 @@ pub struct Engine {
     hub: Hub,
     encoders: Table<Encoder>,
     ingests: Table<Ingest>,
+    /// Their ids are relays' ids beside ingests'.
     forwards: Table<Forward>,
     dials: Table<Dial>,
     /// Their ids are tokens beside connections' ids.
@@ -213,7 +214,7 @@ impl Engine {
             hub: Hub::default(),
             encoders: Table::default(),
             ingests: Table::default(),
-            forwards: Table::default(),
+            forwards: Table::apart(),
             dials: Table::default(),
             attempts: Table::apart(),
             resolver: None,

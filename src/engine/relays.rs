@@ -35,7 +35,7 @@ pub enum RelayState {
 pub struct RelayNews {
     /// Which way.
     pub direction: Direction,
-    /// The ingest's or forward's id.
+    /// The ingest's or forward's id: no forward has an ingest's.
     pub id: u32,
     /// The stream's id, 0 while there is none.
     pub stream: u32,
@@ -58,6 +58,8 @@ pub struct RelayInfo {
     pub direction: Direction,
     /// Its id.
     pub id: u32,
+    /// The stream's id, 0 while there is none.
+    pub stream: u32,
     /// The stream here.
     pub name: Name,
     /// Where it comes from or goes to, without password and parameters.
@@ -83,9 +85,22 @@ pub struct RelayInfo {
 impl Engine {
     /// All ingests and forwards.
     pub fn relays(&self) -> Vec<RelayInfo> {
+        self.relay_ids().into_iter().filter_map(|id| self.relay(id)).collect()
+    }
+
+    /// Their ids.
+    pub fn relay_ids(&self) -> Vec<u32> {
+        let ids = self.ingests.iter().map(|(id, _)| id);
+        ids.chain(self.forwards.iter().map(|(id, _)| id)).collect()
+    }
+
+    /// One of them.
+    pub fn relay(&self, id: u32) -> Option<RelayInfo> {
         let now = self.now();
-        let ingests = self.ingests.iter().map(|(id, ingest)| ingest.info(now, id, self));
-        ingests.chain(self.forwards.iter().map(|(id, forward)| forward.info(now, id, self))).collect()
+        match self.ingests.find(id) {
+            Some(ingest) => Some(ingest.info(now, id, self)),
+            None => self.forwards.find(id).map(|forward| forward.info(now, id, self)),
+        }
     }
 }
 

@@ -48,6 +48,11 @@ impl Retry {
         self.up = Some(now);
     }
 
+    /// Since when it has gone well, if it did when this was last looked at.
+    pub(super) fn since(&self) -> Option<Time> {
+        self.up
+    }
+
     /// Failures in a row.
     pub(super) fn failures(&self) -> u32 {
         self.failures

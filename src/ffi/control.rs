@@ -1,11 +1,12 @@
 //! Asking and deciding from C: statistics, lists, kicks, admissions, ports.
 
 use std::ffi::c_char;
+use std::net::IpAddr;
 
 use super::convert::{array, optional_text, text, write};
 use super::handle::{call, camrill_engine_t};
 use super::types::*;
-use crate::engine::{ClientInfo, Doing, Role, StreamInfo};
+use crate::engine::{ADDRESSES_MAX, ClientInfo, Doing, Role, StreamInfo};
 use crate::error::{Code, Error, Result};
 use crate::media::Codec;
 
@@ -63,6 +64,28 @@ pub unsafe extern "C" fn camrill_auth_reply(
                 }
             };
             handle.with(|engine| engine.reply(ticket, verdict).map(|()| CAMRILL_OK))
+        })
+    }
+}
+
+/// Answers on_resolve: `addresses` are up to 16 numeric ones in the order in which they are to be tried, with
+/// commas between them ("2001:db8::1,192.0.2.1"); NULL or "" if the name is not known. CAMRILL_ENOENT if the
+/// question is answered, or the address no longer needed. CAMRILL_EINVAL for what is no address: the question
+/// still stands then.
+///
+/// # Safety
+/// `engine` as for camrill_engine_free(); `addresses` is NULL or ends in NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camrill_resolve_reply(
+    engine: *mut camrill_engine_t,
+    ticket: camrill_id_t,
+    addresses: *const c_char,
+) -> i32 {
+    // SAFETY: the caller's contract.
+    unsafe {
+        call(engine, |handle| {
+            let addresses = numeric(optional_text(addresses, "addresses")?)?;
+            handle.with(|engine| engine.resolved(ticket, &addresses).map(|()| CAMRILL_OK))
         })
     }
 }
@@ -187,7 +210,7 @@ pub unsafe extern "C" fn camrill_client_info(
 
 /// # Safety
 /// `ids` has room for `max`.
-unsafe fn put_ids(all: &[u32], ids: *mut camrill_id_t, max: usize) -> Result<i32> {
+pub(super) unsafe fn put_ids(all: &[u32], ids: *mut camrill_id_t, max: usize) -> Result<i32> {
     let n = all.len().min(max);
     if ids.is_null() && max > 0 {
         return Err(Error::new(Code::InvalidArgument, "ids is NULL"));
@@ -197,6 +220,25 @@ unsafe fn put_ids(all: &[u32], ids: *mut camrill_id_t, max: usize) -> Result<i32
         unsafe { std::ptr::copy_nonoverlapping(all.as_ptr(), ids, n) };
     }
     Ok(i32::try_from(all.len()).unwrap_or(i32::MAX))
+}
+
+fn numeric(addresses: &str) -> Result<Vec<IpAddr>> {
+    if addresses.is_empty() {
+        return Ok(Vec::new());
+    }
+    let all: Vec<_> = addresses.split(',').take(ADDRESSES_MAX + 1).collect();
+    if all.len() > ADDRESSES_MAX {
+        let message = format!("there are more than {ADDRESSES_MAX} addresses");
+        return Err(Error::new(Code::InvalidArgument, message));
+    }
+    let parse = |address: &&str| {
+        let wrong = |_| {
+            let message = format!("{address:?} is no address; one such as 192.0.2.1 or 2001:db8::1 expected");
+            Error::new(Code::InvalidArgument, message)
+        };
+        address.trim().parse().map_err(wrong)
+    };
+    all.iter().map(parse).collect()
 }
 
 fn stream_info(info: &StreamInfo) -> camrill_stream_info_t {

@@ -19,11 +19,12 @@ pub(super) unsafe trait Sized32: Sized {
 macro_rules! sized32 {
     ($($t:ident),*) => {$(
         // SAFETY: repr(C), struct_size first; integers, pointers and Option<fn> may all be zero.
-        unsafe impl Sized32 for $t {
+        unsafe impl $crate::ffi::convert::Sized32 for $t {
             const NAME: &'static str = stringify!($t);
         }
     )*};
 }
+pub(super) use sized32;
 
 sized32!(
     camrill_engine_config_t,

@@ -1,6 +1,5 @@
 //! Handing events, questions and calls to the host: between turns, with nothing borrowed.
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::convert::c_string;
@@ -65,12 +64,25 @@ fn deliver(handle: &camrill_engine_t, event: Event) -> Result<()> {
             super::recorder::deliver(handle, event);
             return Ok(());
         }
-        Event::Relay(_) | Event::Resolve { .. } => return Ok(()),
+        Event::Relay(news) => {
+            super::relays::deliver(handle, &news);
+            return Ok(());
+        }
+        Event::RelayGone { relay } => {
+            handle.relays.end(relay);
+            return Ok(());
+        }
+        Event::Resolve { ticket, host, port } => {
+            if let Some(on_resolve) = handle.callbacks.on_resolve {
+                let host = c_string(&host);
+                // SAFETY: the host's function; the string outlives the call.
+                unsafe { on_resolve(handle.callbacks.user, ticket, host.as_ptr(), port) };
+            }
+            return Ok(());
+        }
         Event::Admission(admission) => return ask(handle, &admission),
         Event::NeedKeyframe { encoder } => {
-            let publisher =
-                handle.publishers.lock().unwrap_or_else(PoisonError::into_inner).get(&encoder).copied();
-            if let Some((need_keyframe, user)) = publisher.and_then(|p| Some((p.need_keyframe?, p.user))) {
+            if let Some((Some(need_keyframe), user)) = handle.publishers.find(encoder) {
                 // SAFETY: the host's function, with its own pointer; user_free has not run, since the
                 // entry was there.
                 unsafe { need_keyframe(user) };
@@ -78,7 +90,7 @@ fn deliver(handle: &camrill_engine_t, event: Event) -> Result<()> {
             return Ok(());
         }
         Event::EncoderEnded { encoder } => {
-            end_publisher(handle, encoder);
+            handle.publishers.end(encoder);
             return Ok(());
         }
         #[cfg(feature = "http")]
@@ -98,27 +110,31 @@ fn deliver(handle: &camrill_engine_t, event: Event) -> Result<()> {
         }
         #[cfg(feature = "http")]
         Event::Unmounted { mount } => {
-            super::http::on_unmounted(handle, mount);
+            handle.mounts.end(mount);
             return Ok(());
         }
     };
-    tell(handle, kind, &subject, &reason, &File::default());
+    tell(handle, kind, &subject, &reason, &More::default());
     Ok(())
 }
 
-/// What an event says of a file.
+/// What only events of recordings, ingests and forwards say.
 #[derive(Debug, Default)]
-pub(super) struct File<'a> {
+pub(super) struct More<'a> {
     pub(super) path: &'a str,
     pub(super) duration_us: i64,
     pub(super) bytes: u64,
+    pub(super) relay: u32,
+    pub(super) state: i32,
+    pub(super) next_ms: u32,
+    pub(super) url: &'a str,
 }
 
 /// Calls `on_event`.
-pub(super) fn tell(handle: &camrill_engine_t, kind: i32, subject: &Subject, reason: &str, file: &File<'_>) {
+pub(super) fn tell(handle: &camrill_engine_t, kind: i32, subject: &Subject, reason: &str, more: &More<'_>) {
     if let Some(on_event) = handle.callbacks.on_event {
         let text = Texts::new(subject);
-        let (reason, path) = (c_string(reason), c_string(file.path));
+        let (reason, path, url) = (c_string(reason), c_string(more.path), c_string(more.url));
         let event = camrill_event_t {
             struct_size: size_of::<camrill_event_t>() as u32,
             r#type: kind,
@@ -131,8 +147,13 @@ pub(super) fn tell(handle: &camrill_engine_t, kind: i32, subject: &Subject, reas
             address: text.address.as_ptr(),
             reason: reason.as_ptr(),
             path: path.as_ptr(),
-            duration_us: file.duration_us,
-            bytes: file.bytes,
+            duration_us: more.duration_us,
+            bytes: more.bytes,
+            relay: more.relay,
+            state: more.state,
+            next_ms: more.next_ms,
+            reserved: 0,
+            url: url.as_ptr(),
         };
         // SAFETY: the host's function; the struct and its strings outlive the call.
         unsafe { on_event(handle.callbacks.user, &event) };
@@ -172,14 +193,6 @@ fn ask(handle: &camrill_engine_t, admission: &Admission) -> Result<()> {
     match handle.with(|engine| engine.reply(admission.ticket, reply)) {
         Err(e) if e.code() == Code::NotFound => Ok(()),
         result => result,
-    }
-}
-
-/// The publisher's callbacks are over.
-fn end_publisher(handle: &camrill_engine_t, encoder: u32) {
-    let ended = handle.publishers.lock().unwrap_or_else(PoisonError::into_inner).remove(&encoder);
-    if let Some(publisher) = ended {
-        publisher.end();
     }
 }
 

@@ -74,6 +74,7 @@ pub unsafe extern "C" fn camrill_engine_new(
                 on_log: None,
                 on_event: None,
                 on_admission: None,
+                on_resolve: None,
             },
         );
         if !config.is_null() {
@@ -86,6 +87,7 @@ pub unsafe extern "C" fn camrill_engine_new(
                 on_log: config.on_log,
                 on_event: config.on_event,
                 on_admission: config.on_admission,
+                on_resolve: config.on_resolve,
             };
         }
         let wrong = || {
@@ -96,6 +98,7 @@ pub unsafe extern "C" fn camrill_engine_new(
         let filter = logger::filter(level).ok_or_else(wrong)?;
         let mut engine = Engine::new()?;
         engine.ask(callbacks.on_admission.is_some());
+        engine.resolve_by_host(callbacks.on_resolve.is_some());
         let filter = if callbacks.on_log.is_some() { filter } else { log::LevelFilter::Off };
         let handle = Box::new(camrill_engine_t::new(engine, callbacks, filter));
         // SAFETY: not NULL, writable by the caller's contract.
@@ -106,10 +109,10 @@ pub unsafe extern "C" fn camrill_engine_new(
 
 /// Frees an engine: every connection is closed and every callback's `user_free` runs. NULL is allowed.
 /// Inside a callback it is legal and done when the call that is going on returns; no callback but
-/// `user_free` runs after it, and nothing may be called on the engine. Publishers, HLS and recorders of it
-/// stay valid, to be freed, and calls with them answer CAMRILL_ESTATE. Their `user_free` come before the
-/// engine's. Recordings that are going on are written to their ends, for which it waits up to 5 s, without
-/// telling on_file.
+/// `user_free` runs after it, and nothing may be called on the engine. Publishers, HLS, recorders, ingests and
+/// forwards of it stay valid, to be freed, and calls with them answer CAMRILL_ESTATE. Their `user_free` come
+/// before the engine's. Recordings that are going on are written to their ends, for which it waits up to 5 s,
+/// without telling on_file; it waits for nothing else.
 ///
 /// # Safety
 /// `engine` is NULL or came from camrill_engine_new() and has not been freed.

@@ -1,7 +1,6 @@
 //! The engine's handle: the lock, the panic guard, the last error, and the deferred free.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,6 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use log::LevelFilter;
 
 use super::logger;
+use super::owned;
+use super::publisher::NeedKeyframe;
+use super::relays::OnState;
 use super::types::*;
 use crate::engine::{Engine, Remote};
 use crate::error::{Code, Error, Result};
@@ -21,15 +23,17 @@ pub struct camrill_engine_t {
     engine: Mutex<Option<Engine>>,
     pub(super) remote: Remote,
     pub(super) callbacks: Callbacks,
-    pub(super) publishers: Mutex<HashMap<u32, PublisherCallbacks>>,
+    pub(super) publishers: owned::Callbacks<NeedKeyframe>,
+    /// Of ingests and forwards.
+    pub(super) relays: owned::Callbacks<OnState>,
     #[cfg(feature = "hls")]
-    pub(super) hls: Mutex<HashMap<u32, super::hls::HlsCallbacks>>,
+    pub(super) hls: owned::Callbacks<super::hls::HlsCallbacks>,
     #[cfg(feature = "dvr")]
-    pub(super) recorders: Mutex<HashMap<u32, super::recorder::RecorderCallbacks>>,
-    /// Until the host's memory of it is gone; what is made of it asks first.
-    alive: Arc<AtomicBool>,
+    pub(super) recorders: owned::Callbacks<super::recorder::OnFile>,
     #[cfg(feature = "http")]
-    pub(super) mounts: Mutex<HashMap<u32, super::http::MountCallbacks>>,
+    pub(super) mounts: owned::Callbacks<super::http::MountCallbacks>,
+    /// Until the host's memory of it is gone; what is made of it asks first.
+    pub(super) alive: Arc<AtomicBool>,
     /// What camrill_programs() has found: the host may hold pointers into it.
     pub(super) programs: Mutex<Vec<super::programs::ProgramText>>,
     level: LevelFilter,
@@ -57,24 +61,7 @@ pub(super) struct Callbacks {
     pub(super) on_log: Option<unsafe extern "C" fn(*mut c_void, i32, u32, *const std::ffi::c_char)>,
     pub(super) on_event: Option<unsafe extern "C" fn(*mut c_void, *const camrill_event_t)>,
     pub(super) on_admission: Option<unsafe extern "C" fn(*mut c_void, *const camrill_admission_t) -> i32>,
-}
-
-/// The callbacks of one publisher.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct PublisherCallbacks {
-    pub(super) user: *mut c_void,
-    pub(super) user_free: Option<unsafe extern "C" fn(*mut c_void)>,
-    pub(super) need_keyframe: Option<unsafe extern "C" fn(*mut c_void)>,
-}
-
-impl PublisherCallbacks {
-    /// They are over; the caller has taken them out of the engine's table.
-    pub(super) fn end(self) {
-        if let Some(user_free) = self.user_free {
-            // SAFETY: the host's function, with its own pointer, once: the entry is gone.
-            unsafe { user_free(self.user) };
-        }
-    }
+    pub(super) on_resolve: Option<unsafe extern "C" fn(*mut c_void, u32, *const std::ffi::c_char, u16)>,
 }
 
 thread_local! {
@@ -95,14 +82,15 @@ impl camrill_engine_t {
             remote: engine.remote(),
             engine: Mutex::new(Some(engine)),
             callbacks,
-            publishers: Mutex::new(HashMap::new()),
+            publishers: owned::Callbacks::default(),
+            relays: owned::Callbacks::default(),
             #[cfg(feature = "hls")]
-            hls: Mutex::default(),
+            hls: owned::Callbacks::default(),
             #[cfg(feature = "dvr")]
-            recorders: Mutex::default(),
-            alive: Arc::new(AtomicBool::new(true)),
+            recorders: owned::Callbacks::default(),
             #[cfg(feature = "http")]
-            mounts: Mutex::new(HashMap::new()),
+            mounts: owned::Callbacks::default(),
+            alive: Arc::new(AtomicBool::new(true)),
             programs: Mutex::default(),
             level,
             owner: AtomicUsize::new(0),
@@ -203,29 +191,6 @@ impl camrill_engine_t {
 
     pub(super) fn last_error(&self) -> String {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// An engine as what is made of it holds it: it may be freed before.
-#[cfg(any(feature = "hls", feature = "dvr"))]
-#[derive(Debug, Clone)]
-pub(super) struct Link {
-    engine: *const camrill_engine_t,
-    alive: Arc<AtomicBool>,
-}
-
-#[cfg(any(feature = "hls", feature = "dvr"))]
-impl Link {
-    pub(super) fn new(handle: &camrill_engine_t) -> Self {
-        Self { engine: handle, alive: Arc::clone(&handle.alive) }
-    }
-
-    /// The engine, for [`call`] on its loop's thread.
-    pub(super) fn engine(&self) -> Result<*const camrill_engine_t> {
-        if self.alive.load(Ordering::Acquire) {
-            return Ok(self.engine);
-        }
-        Err(Error::new(Code::State, "the engine has been freed"))
     }
 }
 
@@ -343,16 +308,14 @@ unsafe fn destroy(pointer: *mut camrill_engine_t, tells: bool) {
             unsafe { on_log(handle.callbacks.user, line.level as i32, line.client, text.as_ptr()) };
         }
     }
-    let publishers = std::mem::take(&mut *handle.publishers.lock().unwrap_or_else(PoisonError::into_inner));
-    for publisher in publishers.into_values() {
-        publisher.end();
-    }
+    handle.publishers.end_all();
+    handle.relays.end_all();
     #[cfg(feature = "hls")]
-    super::hls::end_all(&handle);
+    handle.hls.end_all();
     #[cfg(feature = "dvr")]
-    super::recorder::end_all(&handle);
+    handle.recorders.end_all();
     #[cfg(feature = "http")]
-    super::http::end_all(&handle);
+    handle.mounts.end_all();
     let (user, user_free) = (handle.callbacks.user, handle.callbacks.user_free);
     drop(handle);
     if let Some(user_free) = user_free {

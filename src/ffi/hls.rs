@@ -2,17 +2,16 @@
 
 #![allow(non_camel_case_types)]
 
-use std::collections::HashMap;
 use std::ffi::{c_char, c_void};
-use std::sync::{MutexGuard, PoisonError};
 
-use super::convert::{Sized32, c_string, optional_text, read};
+use super::convert::{c_string, optional_text, read, sized32};
 use super::feed::{Feed, Tracks, frame_and_data, names};
-use super::handle::{Link, call, camrill_engine_t, guarded, no_engine};
+use super::handle::{call, camrill_engine_t};
+use super::owned::{self, Handle, Owned, on};
 use super::settings::Values;
 use super::types::*;
 use crate::config;
-use crate::engine::{Event, HlsFile, HlsOptions};
+use crate::engine::{Engine, Event, HlsFile, HlsOptions};
 use crate::error::{Code, Error, Result};
 use crate::hls::Answer;
 
@@ -40,10 +39,17 @@ pub const CAMRILL_HLS_KEY: i32 = 5;
 /// HLS that is being made. Made by camrill_hls_new(), freed by camrill_hls_free().
 #[derive(Debug)]
 pub struct camrill_hls_t {
-    link: Link,
-    id: u32,
+    owned: Owned,
     /// Where the host writes frames.
     feed: Option<Feed>,
+}
+
+impl Handle for camrill_hls_t {
+    const NAME: &'static str = "hls";
+
+    fn owned(&self) -> &Owned {
+        &self.owned
+    }
 }
 
 /// A file of HLS. The name and the data are valid only during the callback.
@@ -118,16 +124,11 @@ pub struct camrill_hls_config_t {
     pub on_remove: Option<unsafe extern "C" fn(user: *mut c_void, name: *const c_char)>,
 }
 
-// SAFETY: repr(C), struct_size first; integers, pointers and Option<fn> may all be zero.
-unsafe impl Sized32 for camrill_hls_config_t {
-    const NAME: &'static str = "camrill_hls_config_t";
-}
+sized32!(camrill_hls_config_t);
 
 /// The callbacks of one writer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HlsCallbacks {
-    user: *mut c_void,
-    user_free: Option<unsafe extern "C" fn(*mut c_void)>,
     on_file: Option<unsafe extern "C" fn(*mut c_void, *const camrill_hls_file_t)>,
     on_remove: Option<unsafe extern "C" fn(*mut c_void, *const c_char)>,
 }
@@ -156,20 +157,15 @@ pub unsafe extern "C" fn camrill_hls_new(
             let feed = if is_fed { Some(Feed::new(tracks(&config))?) } else { None };
             let name = if is_fed { None } else { Some(names(config.vhost, config.app, config.name)?) };
             let settings = settings(&config, is_fed)?;
-            let callbacks = HlsCallbacks {
-                user: config.user,
-                user_free: config.user_free,
-                on_file: config.on_file,
-                on_remove: config.on_remove,
-            };
+            let callbacks = HlsCallbacks { on_file: config.on_file, on_remove: config.on_remove };
             let told = callbacks.on_file.is_some() || callbacks.on_remove.is_some();
             let id = handle.with(|engine| {
                 let stream = name.map(|(vhost, app, name)| engine.name(vhost, app, name)).transpose()?;
                 let id = engine.hls_open(HlsOptions { stream, settings, told })?;
-                table(handle).insert(id, callbacks);
+                handle.hls.insert(id, config.user, config.user_free, callbacks);
                 Ok(id)
             })?;
-            out.write(Box::into_raw(Box::new(camrill_hls_t { link: Link::new(handle), id, feed })));
+            out.write(Box::into_raw(Box::new(camrill_hls_t { owned: Owned::new(handle, id), feed })));
             Ok(CAMRILL_OK)
         })
     }
@@ -258,23 +254,16 @@ pub unsafe extern "C" fn camrill_hls_get(
 /// As for camrill_hls_write().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camrill_hls_free(hls: *mut camrill_hls_t) {
-    if hls.is_null() {
-        return;
-    }
-    // SAFETY: it came from Box::into_raw, and the caller gives it up.
-    let hls = unsafe { Box::from_raw(hls) };
-    if let Ok(engine) = hls.link.engine() {
-        // SAFETY: the engine is there. ENOENT: it has ended by itself.
-        unsafe { call(engine, |handle| handle.with(|engine| engine.hls_close(hls.id)).map(|()| CAMRILL_OK)) };
-    }
+    // SAFETY: the caller's contract.
+    unsafe { owned::free(hls, Engine::hls_close) };
 }
 
 /// Hands what was told of a writer to its callbacks.
 pub(super) fn deliver(handle: &camrill_engine_t, event: Event) {
     match event {
         Event::HlsFile { hls, kind, name, bytes, duration_us } => {
-            let callbacks = table(handle).get(&hls).copied();
-            let Some((on_file, user)) = callbacks.and_then(|c| Some((c.on_file?, c.user))) else { return };
+            let found = handle.hls.find(hls);
+            let Some((HlsCallbacks { on_file: Some(on_file), .. }, user)) = found else { return };
             let name = c_string(&name);
             let file = camrill_hls_file_t {
                 struct_size: size_of::<camrill_hls_file_t>() as u32,
@@ -295,59 +284,14 @@ pub(super) fn deliver(handle: &camrill_engine_t, event: Event) {
             unsafe { on_file(user, &file) };
         }
         Event::HlsGone { hls, name } => {
-            let callbacks = table(handle).get(&hls).copied();
-            let Some((on_remove, user)) = callbacks.and_then(|c| Some((c.on_remove?, c.user))) else {
-                return;
-            };
+            let found = handle.hls.find(hls);
+            let Some((HlsCallbacks { on_remove: Some(on_remove), .. }, user)) = found else { return };
             let name = c_string(&name);
             // SAFETY: as above.
             unsafe { on_remove(user, name.as_ptr()) };
         }
-        Event::HlsEnded { hls } => {
-            let ended = table(handle).remove(&hls);
-            ended.into_iter().for_each(HlsCallbacks::end);
-        }
+        Event::HlsEnded { hls } => handle.hls.end(hls),
         _ => {}
-    }
-}
-
-/// The engine is gone, and all writers with it.
-pub(super) fn end_all(handle: &camrill_engine_t) {
-    let all = std::mem::take(&mut *table(handle));
-    all.into_values().for_each(HlsCallbacks::end);
-}
-
-impl HlsCallbacks {
-    /// They are over; the caller has taken them out of the engine's table.
-    fn end(self) {
-        if let Some(user_free) = self.user_free {
-            // SAFETY: the host's function, with its own pointer, once: the entry is gone.
-            unsafe { user_free(self.user) };
-        }
-    }
-}
-
-fn table(handle: &camrill_engine_t) -> MutexGuard<'_, HashMap<u32, HlsCallbacks>> {
-    handle.hls.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A function on a writer: its engine and id.
-///
-/// # Safety
-/// `hls` as for camrill_hls_write(). `f` may be the last that sees it.
-unsafe fn on<T: Into<i32>>(
-    hls: *const camrill_hls_t,
-    f: impl FnOnce(&camrill_engine_t, u32) -> Result<T>,
-) -> i32 {
-    let link = guarded(|| {
-        // SAFETY: the caller's contract.
-        let hls = unsafe { hls.as_ref() }.ok_or_else(|| Error::new(Code::InvalidArgument, "hls is NULL"))?;
-        Ok((hls.link.engine()?, hls.id))
-    });
-    match link {
-        // SAFETY: the engine is there.
-        Ok((engine, id)) => unsafe { call(engine, |handle| f(handle, id)) },
-        Err(e) => no_engine::<i32>(Err(e)),
     }
 }
 

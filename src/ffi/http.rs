@@ -2,7 +2,6 @@
 
 use std::ffi::{CStr, c_char};
 use std::ptr;
-use std::sync::{MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
@@ -13,13 +12,9 @@ use crate::engine::{HttpRequest, Ports};
 use crate::error::{Code, Error, Result};
 use crate::http::Headers;
 
-type Mounts<'a> = MutexGuard<'a, std::collections::HashMap<u32, MountCallbacks>>;
-
 /// The callbacks of one mount.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct MountCallbacks {
-    user: *mut std::ffi::c_void,
-    user_free: Option<unsafe extern "C" fn(*mut std::ffi::c_void)>,
     on_request: Option<unsafe extern "C" fn(*mut std::ffi::c_void, *const camrill_http_request_t)>,
     on_writable: Option<unsafe extern "C" fn(*mut std::ffi::c_void, camrill_id_t)>,
     on_closed: Option<unsafe extern "C" fn(*mut std::ffi::c_void, camrill_id_t)>,
@@ -48,13 +43,11 @@ pub unsafe extern "C" fn camrill_http_mount(
             }
             let mount = handle.with(|engine| engine.mount(path, ports(config.ports)?))?;
             let callbacks = MountCallbacks {
-                user: config.user,
-                user_free: config.user_free,
                 on_request: config.on_request,
                 on_writable: config.on_writable,
                 on_closed: config.on_closed,
             };
-            mounts(handle).insert(mount, callbacks);
+            handle.mounts.insert(mount, config.user, config.user_free, callbacks);
             if !out.is_null() {
                 out.write(mount);
             }
@@ -75,11 +68,7 @@ pub unsafe extern "C" fn camrill_http_unmount(engine: *mut camrill_engine_t, mou
     unsafe {
         call(engine, |handle| {
             handle.with(|engine| engine.unmount(mount))?;
-            if let Some(callbacks) = mounts(handle).get_mut(&mount) {
-                callbacks.on_request = None;
-                callbacks.on_writable = None;
-                callbacks.on_closed = None;
-            }
+            handle.mounts.replace(mount, MountCallbacks::default());
             Ok(CAMRILL_OK)
         })
     }
@@ -209,7 +198,8 @@ pub unsafe extern "C" fn camrill_http_end(engine: *mut camrill_engine_t, ticket:
 
 /// Hands a request to its mount.
 pub(super) fn on_request(handle: &camrill_engine_t, asked: &HttpRequest) {
-    let Some((on_request, user)) = callback(handle, asked.mount, |c| c.on_request) else { return };
+    let found = handle.mounts.find(asked.mount);
+    let Some((MountCallbacks { on_request: Some(on_request), .. }, user)) = found else { return };
     let request = &asked.request;
     let method = c_string(request.method.as_str());
     let (path, query) = (c_string(&request.path), c_string(&request.query));
@@ -241,7 +231,8 @@ pub(super) fn on_request(handle: &camrill_engine_t, asked: &HttpRequest) {
 
 /// Tells a mount that a client has taken what was written.
 pub(super) fn on_writable(handle: &camrill_engine_t, mount: u32, ticket: u32) {
-    if let Some((on_writable, user)) = callback(handle, mount, |c| c.on_writable) {
+    let found = handle.mounts.find(mount);
+    if let Some((MountCallbacks { on_writable: Some(on_writable), .. }, user)) = found {
         // SAFETY: as for `on_request`.
         unsafe { on_writable(user, ticket) };
     }
@@ -249,49 +240,11 @@ pub(super) fn on_writable(handle: &camrill_engine_t, mount: u32, ticket: u32) {
 
 /// Tells a mount that a ticket is over.
 pub(super) fn on_closed(handle: &camrill_engine_t, mount: u32, ticket: u32) {
-    if let Some((on_closed, user)) = callback(handle, mount, |c| c.on_closed) {
+    let found = handle.mounts.find(mount);
+    if let Some((MountCallbacks { on_closed: Some(on_closed), .. }, user)) = found {
         // SAFETY: as for `on_request`.
         unsafe { on_closed(user, ticket) };
     }
-}
-
-/// The mount's callbacks are over.
-pub(super) fn on_unmounted(handle: &camrill_engine_t, mount: u32) {
-    let ended = mounts(handle).remove(&mount);
-    if let Some(callbacks) = ended {
-        callbacks.end();
-    }
-}
-
-/// The engine is gone, and all mounts with it.
-pub(super) fn end_all(handle: &camrill_engine_t) {
-    let all = std::mem::take(&mut *mounts(handle));
-    for callbacks in all.into_values() {
-        callbacks.end();
-    }
-}
-
-impl MountCallbacks {
-    /// They are over; the caller has taken them out of the engine's table.
-    fn end(self) {
-        if let Some(user_free) = self.user_free {
-            // SAFETY: the host's function, with its own pointer, once: the entry is gone.
-            unsafe { user_free(self.user) };
-        }
-    }
-}
-
-/// One of a mount's callbacks and what it is given. Nothing is locked while it runs.
-fn callback<F>(
-    handle: &camrill_engine_t,
-    mount: u32,
-    which: impl FnOnce(&MountCallbacks) -> Option<F>,
-) -> Option<(F, *mut std::ffi::c_void)> {
-    mounts(handle).get(&mount).and_then(|c| Some((which(c)?, c.user)))
-}
-
-fn mounts(handle: &camrill_engine_t) -> Mounts<'_> {
-    handle.mounts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn ports(mask: u32) -> Result<Ports> {

@@ -16,11 +16,13 @@ mod hls;
 #[cfg(feature = "http")]
 mod http;
 mod logger;
+mod owned;
 mod programs;
 mod publisher;
 mod queue;
 #[cfg(feature = "dvr")]
 mod recorder;
+mod relays;
 #[cfg(any(feature = "hls", feature = "dvr"))]
 mod settings;
 mod types;
@@ -37,4 +39,5 @@ pub use programs::*;
 pub use publisher::*;
 #[cfg(feature = "dvr")]
 pub use recorder::*;
+pub use relays::*;
 pub use types::*;

@@ -2,12 +2,12 @@
 
 #![allow(non_camel_case_types)]
 
-use std::sync::PoisonError;
+use std::ffi::c_void;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::convert::{read, write};
 use super::feed::{Feed, Tracks, frame_and_data, names};
-use super::handle::{PublisherCallbacks, call, camrill_engine_t, guarded, no_engine};
+use super::handle::{call, camrill_engine_t, guarded, no_engine};
 use super::queue::{self, Sender};
 use super::types::*;
 use crate::error::{Code, Error, Result};
@@ -17,6 +17,9 @@ use crate::media::{Kind, Packed};
 const QUEUE_BYTES: usize = 4 * 1024 * 1024;
 /// The least that it may name.
 const QUEUE_BYTES_MIN: usize = 64 * 1024;
+
+/// The callback of a publisher.
+pub(super) type NeedKeyframe = Option<unsafe extern "C" fn(*mut c_void)>;
 
 /// A stream that this process publishes. Made by camrill_publisher_new(), freed by
 /// camrill_publisher_free().
@@ -54,12 +57,7 @@ pub unsafe extern "C" fn camrill_publisher_new(
             let (sender, receiver) = queue::channel(handle.remote.clone());
             let publisher = Box::new(camrill_publisher_t::new(&config, sender)?);
             let encoder = handle.with(|engine| engine.publish(vhost, app, name, Box::new(receiver)))?;
-            let callbacks = PublisherCallbacks {
-                user: config.user,
-                user_free: config.user_free,
-                need_keyframe: config.need_keyframe,
-            };
-            handle.publishers.lock().unwrap_or_else(PoisonError::into_inner).insert(encoder, callbacks);
+            handle.publishers.insert(encoder, config.user, config.user_free, config.need_keyframe);
             out.write(Box::into_raw(publisher));
             Ok(CAMRILL_OK)
         })

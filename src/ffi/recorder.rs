@@ -2,14 +2,13 @@
 
 #![allow(non_camel_case_types)]
 
-use std::collections::HashMap;
 use std::ffi::{c_char, c_void};
-use std::sync::{MutexGuard, PoisonError};
 
-use super::convert::{Sized32, c_string, read, text};
-use super::dispatch::{self, File};
+use super::convert::{c_string, read, sized32, text};
+use super::dispatch::{self, More};
 use super::feed::{Feed, Tracks, frame_and_data, names};
-use super::handle::{Link, call, camrill_engine_t, guarded, no_engine};
+use super::handle::{call, camrill_engine_t};
+use super::owned::{self, Handle, Owned, on};
 use super::settings::Values;
 use super::types::*;
 use crate::config;
@@ -44,10 +43,17 @@ pub const CAMRILL_RECORDER_DROPPED: i32 = 4;
 /// A recorder. Made by camrill_recorder_new(), freed by camrill_recorder_free().
 #[derive(Debug)]
 pub struct camrill_recorder_t {
-    link: Link,
-    id: u32,
+    owned: Owned,
     /// Where the host writes frames.
     feed: Option<Feed>,
+}
+
+impl Handle for camrill_recorder_t {
+    const NAME: &'static str = "recorder";
+
+    fn owned(&self) -> &Owned {
+        &self.owned
+    }
 }
 
 /// What became of a recorder's file. Strings are UTF-8, never NULL, and valid only during the callback.
@@ -126,18 +132,10 @@ pub struct camrill_recorder_config_t {
     pub on_file: Option<unsafe extern "C" fn(user: *mut c_void, file: *const camrill_recorder_file_t)>,
 }
 
-// SAFETY: repr(C), struct_size first; integers, pointers and Option<fn> may all be zero.
-unsafe impl Sized32 for camrill_recorder_config_t {
-    const NAME: &'static str = "camrill_recorder_config_t";
-}
+sized32!(camrill_recorder_config_t);
 
-/// The callbacks of one recorder.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RecorderCallbacks {
-    user: *mut c_void,
-    user_free: Option<unsafe extern "C" fn(*mut c_void)>,
-    on_file: Option<unsafe extern "C" fn(*mut c_void, *const camrill_recorder_file_t)>,
-}
+/// The callback of a recorder.
+pub(super) type OnFile = Option<unsafe extern "C" fn(*mut c_void, *const camrill_recorder_file_t)>;
 
 /// Makes a recorder of a stream, or of frames that come with camrill_recorder_write(), and writes it to `out`.
 /// It is apart from the configuration's, and joins a stream that is published at its next keyframe. Files are
@@ -163,15 +161,13 @@ pub unsafe extern "C" fn camrill_recorder_new(
             let feed = if is_fed { Some(Feed::new(tracks(&config))?) } else { None };
             let name = if is_fed { None } else { Some(names(config.vhost, config.app, config.name)?) };
             let settings = settings(&config)?;
-            let callbacks =
-                RecorderCallbacks { user: config.user, user_free: config.user_free, on_file: config.on_file };
             let id = handle.with(|engine| {
                 let stream = name.map(|(vhost, app, name)| engine.name(vhost, app, name)).transpose()?;
                 let id = engine.dvr_open(DvrOptions { stream, settings })?;
-                table(handle).insert(id, callbacks);
+                handle.recorders.insert(id, config.user, config.user_free, config.on_file);
                 Ok(id)
             })?;
-            out.write(Box::into_raw(Box::new(camrill_recorder_t { link: Link::new(handle), id, feed })));
+            out.write(Box::into_raw(Box::new(camrill_recorder_t { owned: Owned::new(handle, id), feed })));
             Ok(CAMRILL_OK)
         })
     }
@@ -249,17 +245,8 @@ pub unsafe extern "C" fn camrill_recorder_cut(recorder: *mut camrill_recorder_t,
 /// As for camrill_recorder_write().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camrill_recorder_free(recorder: *mut camrill_recorder_t) {
-    if recorder.is_null() {
-        return;
-    }
-    // SAFETY: it came from Box::into_raw, and the caller gives it up.
-    let recorder = unsafe { Box::from_raw(recorder) };
-    if let Ok(engine) = recorder.link.engine() {
-        // SAFETY: the engine is there.
-        unsafe {
-            call(engine, |handle| handle.with(|engine| engine.dvr_close(recorder.id)).map(|()| CAMRILL_OK))
-        };
-    }
+    // SAFETY: the caller's contract.
+    unsafe { owned::free(recorder, Engine::dvr_close) };
 }
 
 /// Has the recorder that the configuration (`dvr`) keeps for a stream begin to write, as
@@ -321,9 +308,8 @@ pub unsafe extern "C" fn camrill_dvr_cut(
 pub(super) fn deliver(handle: &camrill_engine_t, event: Event) {
     match event {
         Event::Recording { recorder, stream, name, path, news } => {
-            let callbacks = table(handle).get(&recorder).copied();
-            if let Some(callbacks) = callbacks {
-                return callbacks.tell(&path, news);
+            if let Some((on_file, user)) = handle.recorders.find(recorder) {
+                return tell(on_file, user, &path, news);
             }
             let (kind, reason, duration_us, bytes) = match news {
                 DvrNews::Opened => (CAMRILL_EVENT_RECORDING, String::new(), 0, 0),
@@ -335,91 +321,48 @@ pub(super) fn deliver(handle: &camrill_engine_t, event: Event) {
                 DvrNews::Dropped(_) => return,
             };
             let subject = Subject { client: 0, stream, address: None, name, param: String::new() };
-            let file = File { path: &path, duration_us, bytes };
-            dispatch::tell(handle, kind, &subject, &reason, &file);
+            let more = More { path: &path, duration_us, bytes, ..More::default() };
+            dispatch::tell(handle, kind, &subject, &reason, &more);
         }
-        Event::RecorderEnded { recorder } => {
-            let ended = table(handle).remove(&recorder);
-            ended.into_iter().for_each(RecorderCallbacks::end);
-        }
+        Event::RecorderEnded { recorder } => handle.recorders.end(recorder),
         _ => {}
     }
 }
 
-/// The engine is gone, and all recorders with it.
-pub(super) fn end_all(handle: &camrill_engine_t) {
-    let all = std::mem::take(&mut *table(handle));
-    all.into_values().for_each(RecorderCallbacks::end);
-}
-
-impl RecorderCallbacks {
-    fn tell(self, path: &str, news: DvrNews) {
-        let Some(on_file) = self.on_file else { return };
-        let mut reason = String::new();
-        let (mut duration, mut length, mut dropped) = (0, 0, 0);
-        let what = match news {
-            DvrNews::Opened => CAMRILL_RECORDER_OPENED,
-            DvrNews::Closed { duration_us, bytes } => {
-                (duration, length) = (duration_us, bytes);
-                CAMRILL_RECORDER_CLOSED
-            }
-            DvrNews::Failed(why) => {
-                reason = why;
-                CAMRILL_RECORDER_FAILED
-            }
-            DvrNews::Dropped(frames) => {
-                dropped = frames;
-                CAMRILL_RECORDER_DROPPED
-            }
-        };
-        let (path, reason) = (c_string(path), c_string(&reason));
-        let file = camrill_recorder_file_t {
-            struct_size: size_of::<camrill_recorder_file_t>() as u32,
-            what,
-            path: path.as_ptr(),
-            reason: reason.as_ptr(),
-            duration_us: duration,
-            bytes: length,
-            frames: dropped,
-            reserved: 0,
-        };
-        // SAFETY: the host's function, with its own pointer, for which user_free has not run; the struct and
-        // its strings outlive the call.
-        unsafe { on_file(self.user, &file) };
-    }
-
-    /// They are over; the caller has taken them out of the engine's table.
-    fn end(self) {
-        if let Some(user_free) = self.user_free {
-            // SAFETY: the host's function, with its own pointer, once: the entry is gone.
-            unsafe { user_free(self.user) };
+/// Tells a recorder's callback.
+fn tell(on_file: OnFile, user: *mut c_void, path: &str, news: DvrNews) {
+    let Some(on_file) = on_file else { return };
+    let mut reason = String::new();
+    let (mut duration, mut length, mut dropped) = (0, 0, 0);
+    let what = match news {
+        DvrNews::Opened => CAMRILL_RECORDER_OPENED,
+        DvrNews::Closed { duration_us, bytes } => {
+            (duration, length) = (duration_us, bytes);
+            CAMRILL_RECORDER_CLOSED
         }
-    }
-}
-
-fn table(handle: &camrill_engine_t) -> MutexGuard<'_, HashMap<u32, RecorderCallbacks>> {
-    handle.recorders.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A function on a recorder: its engine and id.
-///
-/// # Safety
-/// `recorder` as for camrill_recorder_write(). `f` may be the last that sees it.
-unsafe fn on<T: Into<i32>>(
-    recorder: *const camrill_recorder_t,
-    f: impl FnOnce(&camrill_engine_t, u32) -> Result<T>,
-) -> i32 {
-    let link = guarded(|| {
-        // SAFETY: the caller's contract.
-        let recorder = unsafe { recorder.as_ref() };
-        let recorder = recorder.ok_or_else(|| Error::new(Code::InvalidArgument, "recorder is NULL"))?;
-        Ok((recorder.link.engine()?, recorder.id))
-    });
-    match link {
-        // SAFETY: the engine is there.
-        Ok((engine, id)) => unsafe { call(engine, |handle| f(handle, id)) },
-        Err(e) => no_engine::<i32>(Err(e)),
-    }
+        DvrNews::Failed(why) => {
+            reason = why;
+            CAMRILL_RECORDER_FAILED
+        }
+        DvrNews::Dropped(frames) => {
+            dropped = frames;
+            CAMRILL_RECORDER_DROPPED
+        }
+    };
+    let (path, reason) = (c_string(path), c_string(&reason));
+    let file = camrill_recorder_file_t {
+        struct_size: size_of::<camrill_recorder_file_t>() as u32,
+        what,
+        path: path.as_ptr(),
+        reason: reason.as_ptr(),
+        duration_us: duration,
+        bytes: length,
+        frames: dropped,
+        reserved: 0,
+    };
+    // SAFETY: the host's function, with its own pointer, for which user_free has not run; the struct and
+    // its strings outlive the call.
+    unsafe { on_file(user, &file) };
 }
 
 /// A function on the configuration's recorder of a stream.

@@ -80,6 +80,11 @@ pub const CAMRILL_EVENT_RECORDED: i32 = 8;
 /// Such a file could not be written, or not to its end; `reason` says why. `path` is empty where there is
 /// no file: the stream, or a track of it, is not recorded.
 pub const CAMRILL_EVENT_RECORD_FAILED: i32 = 9;
+/// An ingest has entered another state: `relay`, `state`, `url`, `reason`, `next_ms`. Those of the
+/// configuration tell it here, and those of camrill_ingest_new() that have no on_state.
+pub const CAMRILL_EVENT_INGEST: i32 = 10;
+/// The same of a forward.
+pub const CAMRILL_EVENT_FORWARD: i32 = 11;
 
 /// A client asks to connect to an application.
 pub const CAMRILL_ACTION_CONNECT: i32 = 1;
@@ -121,8 +126,13 @@ pub const CAMRILL_NAME_MAX: usize = 256;
 /// Bytes of an address in an output struct (`[2001:db8::1]:1935`), with the final NUL.
 pub const CAMRILL_ADDRESS_MAX: usize = 64;
 
-/// Names a client, a stream, a mount or a ticket. Never 0. When its owner ends, the id is stale: calls with it
-/// answer CAMRILL_ENOENT, also when its place has been taken by another.
+/// Bytes of a URL in an output struct, with the final NUL. Longer ones are cut.
+pub const CAMRILL_URL_MAX: usize = 1024;
+/// Bytes of a reason in an output struct, with the final NUL. Longer ones are cut.
+pub const CAMRILL_REASON_MAX: usize = 256;
+
+/// Names a client, a stream, an ingest, a forward, a mount or a ticket. Never 0. When its owner ends, the id is
+/// stale: calls with it answer CAMRILL_ENOENT, also when its place has been taken by another.
 pub type camrill_id_t = u32;
 
 /// What happened. All strings are UTF-8, never NULL, and valid only during the callback.
@@ -147,7 +157,8 @@ pub struct camrill_event_t {
     pub param: *const c_char,
     /// The client's address and port, empty if none.
     pub address: *const c_char,
-    /// Why, for CAMRILL_EVENT_CLOSED and CAMRILL_EVENT_RECORD_FAILED; else empty.
+    /// Why, for CAMRILL_EVENT_CLOSED and CAMRILL_EVENT_RECORD_FAILED, and where an ingest or forward has failed;
+    /// else empty.
     pub reason: *const c_char,
     /// The file, for CAMRILL_EVENT_REC…; else empty.
     pub path: *const c_char,
@@ -155,6 +166,17 @@ pub struct camrill_event_t {
     pub duration_us: i64,
     /// Its length in bytes, for CAMRILL_EVENT_RECORDED; else 0.
     pub bytes: u64,
+    /// The ingest or forward, for camrill_relay_info(); 0 if none.
+    pub relay: camrill_id_t,
+    /// CAMRILL_RELAY_IDLE… for CAMRILL_EVENT_INGEST and CAMRILL_EVENT_FORWARD; else 0.
+    pub state: i32,
+    /// How long until it is tried again, in ms, for CAMRILL_RELAY_WAITING; else 0.
+    pub next_ms: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Where the stream comes from or goes to, without password and parameters, for CAMRILL_EVENT_INGEST and
+    /// CAMRILL_EVENT_FORWARD; else empty.
+    pub url: *const c_char,
 }
 
 /// What a client asks for. All strings are UTF-8, never NULL, and valid only during the callback.
@@ -208,6 +230,13 @@ pub struct camrill_engine_config_t {
     /// CAMRILL_PENDING. Runs inside camrill_engine_poll() and camrill_engine_run(). NULL: all may.
     pub on_admission:
         Option<unsafe extern "C" fn(user: *mut c_void, request: *const camrill_admission_t) -> i32>,
+    /// Is asked for the addresses of a server that an ingest or a forward connects to, unless its URL has a
+    /// numeric one. The answer is camrill_resolve_reply(), inside the callback or later; until it comes, or its
+    /// connect_ms are over, the ingest or forward waits, and nothing else does. `host` is valid only during the
+    /// callback. Runs inside camrill_engine_poll() and camrill_engine_run(). NULL: the library asks the system,
+    /// on a thread.
+    pub on_resolve:
+        Option<unsafe extern "C" fn(user: *mut c_void, ticket: camrill_id_t, host: *const c_char, port: u16)>,
 }
 
 /// What an engine has done and holds. Set struct_size before the call.

@@ -39,6 +39,11 @@ static void null_is_refused(void)
     camrill_stream_info_t stream;
     camrill_program_info_t program;
     camrill_client_info_t client;
+    camrill_relay_info_t relay;
+    camrill_ingest_config_t ingest = CAMRILL_INGEST_CONFIG_INIT;
+    camrill_forward_config_t forward = CAMRILL_FORWARD_CONFIG_INIT;
+    camrill_ingest_t *i = NULL;
+    camrill_forward_t *f = NULL;
     camrill_publisher_stats_t published;
     camrill_id_t ids[4];
     uint8_t byte = 0;
@@ -48,6 +53,7 @@ static void null_is_refused(void)
     stream.struct_size = sizeof stream;
     client.struct_size = sizeof client;
     published.struct_size = sizeof published;
+    relay.struct_size = sizeof relay;
 
     EQ(camrill_engine_new(&config, NULL), CAMRILL_EINVAL);
     EQ(camrill_engine_new(NULL, NULL), CAMRILL_EINVAL);
@@ -85,6 +91,7 @@ static void null_is_refused(void)
     EQ(camrill_engine_port(NULL, "rtmp"), CAMRILL_EINVAL);
     EQ(camrill_engine_port(e, NULL), CAMRILL_EINVAL);
     EQ(camrill_auth_reply(NULL, 1, CAMRILL_ALLOW, NULL), CAMRILL_EINVAL);
+    EQ(camrill_resolve_reply(NULL, 1, "127.0.0.1"), CAMRILL_EINVAL);
     EQ(camrill_client_kick(NULL, 1), CAMRILL_EINVAL);
     EQ(camrill_stats(NULL, &stats), CAMRILL_EINVAL);
     EQ(camrill_stats(e, NULL), CAMRILL_EINVAL);
@@ -100,6 +107,23 @@ static void null_is_refused(void)
     EQ(camrill_programs(e), 0);
     EQ(camrill_program_info(NULL, 0, &program), CAMRILL_EINVAL);
     EQ(camrill_program_info(e, 0, &program), CAMRILL_ENOENT);
+    EQ(camrill_relays(NULL, ids, 4), CAMRILL_EINVAL);
+    EQ(camrill_relays(e, NULL, 4), CAMRILL_EINVAL);
+    EQ(camrill_relays(e, NULL, 0), 0);
+    EQ(camrill_relay_info(NULL, 1, &relay), CAMRILL_EINVAL);
+    EQ(camrill_ingest_new(NULL, &ingest, &i), CAMRILL_EINVAL);
+    EQ(camrill_ingest_new(e, NULL, &i), CAMRILL_EINVAL);
+    EQ(camrill_ingest_new(e, &ingest, NULL), CAMRILL_EINVAL);
+    EQ(camrill_ingest_new(e, &ingest, &i), CAMRILL_EINVAL);
+    EQ(camrill_ingest_info(NULL, &relay), CAMRILL_EINVAL);
+    EQ(camrill_forward_new(NULL, &forward, &f), CAMRILL_EINVAL);
+    EQ(camrill_forward_new(e, NULL, &f), CAMRILL_EINVAL);
+    EQ(camrill_forward_new(e, &forward, NULL), CAMRILL_EINVAL);
+    EQ(camrill_forward_new(e, &forward, &f), CAMRILL_EINVAL);
+    EQ(camrill_forward_info(NULL, &relay), CAMRILL_EINVAL);
+    CHECK(i == NULL && f == NULL);
+    camrill_ingest_free(NULL);
+    camrill_forward_free(NULL);
 
     publishing.video_codec = CAMRILL_CODEC_H264;
     publishing.app = "live";

@@ -69,7 +69,7 @@ fi
 ${CARGO:-cargo} build --quiet --release --lib
 ${CARGO:-cargo} build --quiet --lib
 
-[ $# -gt 0 ] || set -- arguments configuration loop clients publishing freeing forking http hls recording
+[ $# -gt 0 ] || set -- arguments configuration loop clients publishing freeing forking http hls recording relays
 echo "tests/c: plain, checked, sanitized and under valgrind"
 # Two at a time: each of them waits more than it works.
 while [ $# -gt 0 ]; do

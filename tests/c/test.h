@@ -71,6 +71,10 @@ struct seen {
     char vhost[64], app[64], name[64], param[64], address[64], reason[128], path[256];
     int64_t duration_us;
     uint64_t bytes;
+    camrill_id_t relay;
+    int32_t state;
+    uint32_t next_ms;
+    char url[128];
 };
 
 struct question {
@@ -83,8 +87,8 @@ struct question {
 struct host {
     camrill_engine_t *engine;
     int32_t port;
-    int events, counts[10];
-    struct seen last[10];
+    int events, counts[12];
+    struct seen last[12];
     int asked;
     struct question questions[64];
     int32_t verdict;
@@ -110,7 +114,7 @@ static UNUSED void host_on_event(void *user, const camrill_event_t *event)
 {
     struct host *h = user;
     struct seen *s;
-    CHECK(event->struct_size == sizeof *event && event->type >= 1 && event->type <= 9);
+    CHECK(event->struct_size == sizeof *event && event->type >= 1 && event->type <= 11);
     CHECK(!h->freed);
     h->after += h->given_up;
     h->events++;
@@ -127,6 +131,10 @@ static UNUSED void host_on_event(void *user, const camrill_event_t *event)
     keep(s->path, sizeof s->path, event->path);
     s->duration_us = event->duration_us;
     s->bytes = event->bytes;
+    s->relay = event->relay;
+    s->state = event->state;
+    s->next_ms = event->next_ms;
+    keep(s->url, sizeof s->url, event->url);
     if (h->on_event != NULL)
         h->on_event(h, event);
 }

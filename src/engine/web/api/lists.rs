@@ -1,10 +1,13 @@
-//! Vhosts, streams and clients: those of the API, and a client's end.
+//! Vhosts, streams, clients, ingests and forwards: those of the API, and a client's end.
+
+use std::time::Duration;
 
 use super::{Engine, Found, NO_CLIENT, NO_STREAM, NO_VHOST, Word, names, now_ms};
 use crate::config::Vhost;
 use crate::engine::conn::Conn;
 use crate::engine::format::Format;
 use crate::engine::rates::{Rates, Traffic, Whose};
+use crate::engine::relays::{Direction, RelayInfo, RelayState};
 use crate::engine::session::Session;
 use crate::engine::web::live::Container;
 use crate::http::Request;
@@ -94,6 +97,23 @@ impl Engine {
         }
     }
 
+    /// Ingests and forwards, which SRS has no list of.
+    pub(super) fn list_relays(&self, wanted: &str, request: &Request) -> Found {
+        if wanted.is_empty() {
+            return Found::Text(self.envelope(|root| {
+                let mut list = root.key("relays").array();
+                let all = page(self.relay_ids().into_iter(), request).filter_map(|id| self.relay(id));
+                all.for_each(|relay| self.put_relay(&relay, &mut list.item().object()));
+            }));
+        }
+        match number(wanted).and_then(|id| self.relay(id)) {
+            Some(relay) => Found::Text(self.envelope(|root| {
+                self.put_relay(&relay, &mut root.key("relay").object());
+            })),
+            None => Found::Code(NO_STREAM),
+        }
+    }
+
     pub(super) fn kick_client(&mut self, wanted: &str) -> Found {
         #[cfg(feature = "hls")]
         if number(wanted).is_some_and(|id| self.kick_hls(id)) {
@@ -173,6 +193,34 @@ impl Engine {
         if let Some(why) = self.hls_trouble(name) {
             out.key("hls").object().key("error").str(why);
         }
+    }
+
+    fn put_relay(&self, relay: &RelayInfo, out: &mut Object<'_>) {
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        out.key("id").str(&relay.id.to_string());
+        out.key("type").str(match relay.direction {
+            Direction::Ingest => "ingest",
+            Direction::Forward => "forward",
+        });
+        out.key("vhost").str(&self.vhost_id(&relay.name.vhost));
+        out.key("app").str(&relay.name.app);
+        out.key("name").str(&relay.name.stream);
+        out.key("stream").str(&Some(relay.stream).filter(|id| *id != 0).map(stream_id).unwrap_or_default());
+        out.key("url").str(&relay.url);
+        out.key("state").str(match relay.state {
+            RelayState::Idle => "idle",
+            RelayState::Connecting => "connecting",
+            RelayState::Running => "running",
+            RelayState::Waiting => "waiting",
+            RelayState::Ended => "ended",
+        });
+        out.key("reason").str(&relay.reason);
+        out.key("next_ms").uint(ms(relay.next));
+        out.key("running_ms").uint(ms(relay.running));
+        out.key("failures").uint(relay.failures.into());
+        out.key("starts").uint(relay.starts.into());
+        out.key("skips").uint(relay.skips.into());
+        out.key("bytes").uint(relay.bytes);
     }
 
     /// A player of HLS, who has no connection of its own.

@@ -1,7 +1,8 @@
 //! The HTTP API as SRS has it: what is asked for by which path, and what every answer begins with.
 //!
 //! A client's id is the number that the C API and the log have for it, in decimal; a stream's is that number
-//! behind `vid-`; a vhost's and the server's are made up anew with each start.
+//! behind `vid-`; a vhost's and the server's are made up anew with each start. `relays` is ours: ingests and
+//! forwards, by their numbers in the C API.
 
 mod lists;
 mod names;
@@ -106,10 +107,11 @@ impl Engine {
             ("", _, _) => self.urls(&[("v1", "the api version 1.0")], &[]),
             ("v1", "", _) => self.urls(&PATHS, &TESTS),
             ("v1", "clients", client) if method == Method::Delete => return self.kick_client(client),
-            ("v1", "vhosts" | "streams" | "clients", _) if !reads => return Found::Method,
+            ("v1", "vhosts" | "streams" | "clients" | "relays", _) if !reads => return Found::Method,
             ("v1", "vhosts", vhost) => return self.vhosts(now, vhost),
             ("v1", "streams", stream) => return self.list_streams(now, stream, request),
             ("v1", "clients", client) => return self.list_clients(now, client, request),
+            ("v1", "relays", relay) => return self.list_relays(relay, request),
             ("v1", "tests", "errors") => return Found::Code(TEST_ERROR),
             ("v1", "tests", "redirects") => return Found::Elsewhere("/api/v1/tests/errors"),
             ("v1", "versions", "") => self.data(versions),
@@ -166,7 +168,7 @@ impl Engine {
     }
 }
 
-const PATHS: [(&str, &str); 12] = [
+const PATHS: [(&str, &str); 13] = [
     ("versions", "the version of camrill"),
     ("summaries", "the summary(pid, argv, pwd, cpu, mem) of the process"),
     ("rusages", "the rusage of the process"),
@@ -179,6 +181,7 @@ const PATHS: [(&str, &str); 12] = [
     ("vhosts", "manage all vhosts or specified vhost"),
     ("streams", "manage all streams or specified stream"),
     ("clients", "manage all clients or specified client, default query top 10 clients"),
+    ("relays", "all ingests and forwards or specified one, default query first 10"),
 ];
 const TESTS: [(&str, &str); 3] = [
     ("requests", "show the request info"),
