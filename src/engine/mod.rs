@@ -29,11 +29,14 @@ mod local;
 mod rates;
 mod remote;
 mod rtmp;
+mod secure;
 mod session;
 mod sys;
 #[cfg_attr(not(any(feature = "hls", feature = "dvr")), path = "no_taps.rs")]
 mod taps;
 mod timers;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
+mod tls;
 #[cfg(feature = "http")]
 mod web;
 
@@ -70,6 +73,7 @@ pub use event::{Action, Admission, ClientInfo, Doing, Event, Stats, StreamInfo, 
 pub use hls::{HlsFile, HlsOptions};
 pub use link::{Io, Secure};
 pub use remote::{CALLS_MAX, Call, Remote};
+pub use secure::Transport;
 #[cfg(feature = "http")]
 pub use web::mounts::{
     ANSWER_TIMEOUT, ANSWER_WAITING_BYTES, HttpRequest, MOUNTS_MAX, Ports, REQUESTS_WAITING_MAX,
@@ -140,6 +144,9 @@ pub struct Engine {
     told: VecDeque<Event>,
     asks: bool,
     remote: Remote,
+    /// TLS of the host's.
+    transport: Option<Box<dyn Transport>>,
+    tls: tls::Tls,
     totals: Totals,
     /// There while the API is on.
     #[cfg(feature = "http")]
@@ -210,6 +217,8 @@ impl Engine {
             told: VecDeque::new(),
             asks: false,
             remote: Remote::new(waker),
+            transport: None,
+            tls: tls::Tls::new(),
             totals: Totals::default(),
             #[cfg(feature = "http")]
             rates: None,
@@ -257,7 +266,9 @@ impl Engine {
         for warning in warnings {
             warn!("{warning}");
         }
+        let tls = self.prepare_tls(&settings)?;
         self.listen(&settings)?;
+        self.tls.configure(tls);
         let settings = Arc::new(settings);
         self.settings = settings.clone();
         self.applied = self.config.clone();
@@ -428,6 +439,11 @@ impl Drop for Engine {
             self.end_encoder(id);
         }
         if self.process == std::process::id() {
+            for id in self.conns.ids() {
+                if let Some(conn) = self.conns.find_mut(id) {
+                    conn.link.shutdown();
+                }
+            }
             self.stop_taps();
         } else {
             // The disk's thread is not in this process, and may have held its locks when this came to be.

@@ -6,6 +6,7 @@
 
 #![allow(dead_code)] // each test file takes what it needs
 
+pub(crate) mod certificates;
 pub(crate) mod clients;
 pub(crate) mod encoder;
 pub(crate) mod flv;
