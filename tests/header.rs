@@ -8,13 +8,25 @@ fn generated() -> String {
     let config = cbindgen::Config::from_file(root.join("cbindings/cbindgen.toml")).expect("cbindgen.toml");
     let mut header = Vec::new();
     // These files and no others: the rest of the crate is not C's.
-    ["types", "engine", "config", "control", "publisher", "http", "hls", "recorder", "handle"]
-        .iter()
-        .fold(cbindgen::Builder::new(), |b, file| b.with_src(root.join(format!("src/ffi/{file}.rs"))))
-        .with_config(config)
-        .generate()
-        .expect("the header is generated")
-        .write(&mut header);
+    [
+        "types",
+        "engine",
+        "config",
+        "control",
+        "publisher",
+        "http",
+        "hls",
+        "recorder",
+        "tls",
+        "transport",
+        "handle",
+    ]
+    .iter()
+    .fold(cbindgen::Builder::new(), |b, file| b.with_src(root.join(format!("src/ffi/{file}.rs"))))
+    .with_config(config)
+    .generate()
+    .expect("the header is generated")
+    .write(&mut header);
     // Rust's safety sections say what C's own conventions say already.
     let text = String::from_utf8(header).expect("the header is UTF-8");
     let mut out: Vec<&str> = Vec::new();
@@ -76,6 +88,7 @@ fn error_numbers_agree() {
         (CAMRILL_ELIMIT, Code::Limit),
         (CAMRILL_ENOMEM, Code::Memory),
         (CAMRILL_EBUFFER, Code::Buffer),
+        (CAMRILL_ETLS, Code::Tls),
         (CAMRILL_EPANIC, Code::Panic),
     ];
     for (number, code) in pairs {

@@ -22,6 +22,8 @@ mod queue;
 mod recorder;
 #[cfg(any(feature = "hls", feature = "dvr"))]
 mod settings;
+mod tls;
+mod transport;
 mod types;
 
 pub use config::*;
@@ -35,4 +37,6 @@ pub use http::*;
 pub use publisher::*;
 #[cfg(feature = "dvr")]
 pub use recorder::*;
+pub use tls::*;
+pub use transport::*;
 pub use types::*;
