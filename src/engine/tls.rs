@@ -233,10 +233,12 @@ fn server_config(
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|e| e.to_string())?;
-    let config = builder.with_no_client_auth().with_single_cert(chain, key).map_err(|e| match e {
+    let mut config = builder.with_no_client_auth().with_single_cert(chain, key).map_err(|e| match e {
         rustls::Error::InconsistentKeys(_) => "the key is not the certificate's".to_owned(),
         e => e.to_string(),
     })?;
+    // They come behind the handshake, where librtmp on GnuTLS takes them for a lost connection.
+    config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
 }
 

@@ -3,9 +3,10 @@
 #[path = "../../../tests/support/certificates.rs"]
 mod certificates;
 
-use std::io::ErrorKind;
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use mio::net::TcpStream;
 
@@ -128,6 +129,51 @@ fn a_trusted_name_or_address_is_connected_and_others_are_not() {
     assert_eq!(refusal(&self_signed(&["camera.example"]), &authority.pem, "camera.example"), unknown);
     let mut nobody = Tls::new();
     assert_eq!(nobody.client("no name").unwrap_err(), "\"no name\" is neither a name nor an address");
+}
+
+/// OpenSSL's server, which sends each line back to front.
+#[test]
+fn another_implementation_is_connected_to() {
+    let authority = Authority::new();
+    let folder = Folder::new("openssl");
+    folder.write(&authority.pair(&["localhost"]));
+    let mut client = Tls::new();
+    client.set_roots(Some(authority.pem.as_bytes())).unwrap();
+    for version in ["-tls1_2", "-tls1_3"] {
+        let mut server = Command::new("openssl")
+            .args(["s_server", "-rev", "-accept", "127.0.0.1:0", version, "-cert"])
+            .arg(folder.0.join("cert.pem"))
+            .arg("-key")
+            .arg(folder.0.join("key.pem"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(server.stdout.take().unwrap()).lines().map_while(io::Result::ok);
+        let port = lines.into_iter().find_map(|line| line.strip_prefix("ACCEPT 127.0.0.1:")?.parse().ok());
+        let port: u16 = port.unwrap();
+        let socket = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let layer = Layer::secure(client.client("localhost").unwrap());
+        let mut link = Link::new(TcpStream::from_std(socket), layer);
+        let mut soon = |call: &mut dyn FnMut(&mut Link) -> io::Result<usize>| loop {
+            match call(&mut link) {
+                Err(e) if e.kind() == ErrorKind::WouldBlock => std::thread::yield_now(),
+                result => return result.unwrap(),
+            }
+        };
+        assert_eq!(soon(&mut |link| link.send(b"camera\n")), 7);
+        let (mut came, mut buffer) = (Vec::new(), [0; 64]);
+        while came.len() < 7 {
+            let n = soon(&mut |link| link.read(&mut buffer));
+            came.extend_from_slice(&buffer[..n]);
+        }
+        assert_eq!(came, b"aremac\n", "{version}");
+        link.shutdown();
+        server.kill().unwrap();
+        server.wait().unwrap();
+    }
 }
 
 #[test]
