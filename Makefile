@@ -27,8 +27,12 @@ SONAME  := libcamrill.so.$(firstword $(subst ., ,$(VERSION)))
 STATIC_LIBS := -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
 STRICT      := -std=c99 -Wall -Wextra -Werror
 
-# programs.c is a part of camrill-server, each other file a program.
-PROGRAMS := $(patsubst examples-c/%.c,$(RELEASE)/%,$(filter-out %/programs.c,$(wildcard examples-c/*.c)))
+# programs.c is a part of camrill-server, each other file a program. Those that show a TLS library need it to
+# be built: they are made by their names alone.
+PROGRAMS := $(patsubst examples-c/%.c,$(RELEASE)/%,\
+	$(filter-out %/programs.c examples-c/transport-%,$(wildcard examples-c/*.c)))
+$(RELEASE)/transport-openssl: LIBS := -lssl -lcrypto
+$(RELEASE)/transport-mbedtls: LIBS := -lmbedtls -lmbedx509 -lmbedcrypto
 
 .PHONY: run test build bench install uninstall fmt lint header docs clean setup-run setup-test FORCE
 
@@ -42,7 +46,7 @@ $(RELEASE)/libcamrill.a: FORCE
 # The static library, so that a program runs wherever it is copied to.
 $(RELEASE)/%: examples-c/%.c include/camrill.h $(RELEASE)/libcamrill.a
 	$(CC) $(STRICT) $(CFLAGS) -Iinclude -o $@ $(filter %.c,$^) $(RELEASE)/libcamrill.a \
-		-Wl,--gc-sections $(LDFLAGS) $(STATIC_LIBS)
+		-Wl,--gc-sections $(LDFLAGS) $(LIBS) $(STATIC_LIBS)
 
 $(RELEASE)/camrill-server: examples-c/programs.c examples-c/programs.h
 
@@ -73,6 +77,8 @@ test: setup-test
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory build
 	$(CARGO) test
+	$(CARGO) test --features tls --lib engine::tls
+	$(CARGO) test --features tls --test tls
 	tests/c/run.sh
 	fuzz/run.sh
 
@@ -85,6 +91,7 @@ fmt:
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --all-targets --features tls -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --lib
 
 # The header's own test writes it when it is asked to.

@@ -43,3 +43,5 @@ row "\`hls\`, \`dvr\`" hls,dvr
 row "\`http\`, \`page\`" http,page
 row "\`http\`, \`hls\`" http,hls
 row "default: \`http\`, \`hls\`, \`dvr\`, \`page\`" default
+row "\`tls\`" tls
+row "default and \`tls\`" default,tls

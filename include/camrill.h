@@ -46,6 +46,8 @@
       NULL, NULL }
 #define CAMRILL_FORWARD_CONFIG_INIT \
     { (uint32_t)sizeof(camrill_forward_config_t), 0, NULL, NULL, NULL, NULL, CAMRILL_RETRY_INIT, NULL, NULL, NULL }
+#define CAMRILL_TRANSPORT_INIT \
+    { (uint32_t)sizeof(camrill_transport_t), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
 #define CAMRILL_HTTP_MOUNT_INIT \
     { (uint32_t)sizeof(camrill_http_mount_t), 0, NULL, NULL, NULL, NULL, NULL, NULL }
 
@@ -110,6 +112,9 @@
 
 // The buffer given is too small; nothing was written.
 #define CAMRILL_EBUFFER -403
+
+// A certificate or a key can't be used, or the library is built without TLS.
+#define CAMRILL_ETLS -500
 
 // A defect of the library was caught; from now on the engine answers nothing else.
 #define CAMRILL_EPANIC -600
@@ -317,6 +322,10 @@ typedef struct camrill_hls_t camrill_hls_t;
 
 // An ingest. Made by camrill_ingest_new(), freed by camrill_ingest_free().
 typedef struct camrill_ingest_t camrill_ingest_t;
+
+// The socket beneath one connection of a transport. It is the library's, stays at its place until `close` has
+// returned, and is to be used only inside the transport's functions.
+typedef struct camrill_io_t camrill_io_t;
 
 // A stream that this process publishes. Made by camrill_publisher_new(), freed by
 // camrill_publisher_free().
@@ -932,6 +941,41 @@ typedef struct camrill_forward_config_t {
     void (*on_state)(void *user, const struct camrill_relay_state_t *state);
 } camrill_forward_config_t;
 
+// TLS of the host's: mbedTLS, OpenSSL or another. Start from CAMRILL_TRANSPORT_INIT. `open`, `handshake`,
+// `read`, `write` and `close` are not NULL.
+//
+// Its functions run inside other calls, mostly camrill_engine_poll(), on the same thread, and end at once: what
+// camrill_io_send() or camrill_io_recv() can't do now they answer with CAMRILL_EAGAIN, and are called again
+// when the socket can do something, whatever that is. They must not use the engine: it answers
+// CAMRILL_EREENTRANT to all but what is marked [any thread].
+typedef struct camrill_transport_t {
+    // sizeof(camrill_transport_t).
+    uint32_t struct_size;
+    // 0.
+    uint32_t reserved;
+    // Given to `open`.
+    void *user;
+    // Called last and exactly once, when no connection needs it any more: inside poll,
+    // camrill_engine_set_transport() or camrill_engine_free(). It must not use the engine either. May be NULL.
+    void (*user_free)(void *user);
+    // Begins a connection over `io` and answers what the other functions are given. `host` is the name or
+    // address of the server that is connected to, which the handshake is to verify; NULL where this is the
+    // server. NULL: there is no connection. Nothing can be sent or received yet.
+    void *(*open)(void *user, struct camrill_io_t *io, const char *host);
+    // Goes on with the handshake: 0 when it is done, CAMRILL_EAGAIN, or another negative number if it fails.
+    int32_t (*handshake)(void *connection);
+    // Reads up to `size` bytes; answers how many, 0 at the end, CAMRILL_EAGAIN, or another negative number.
+    int32_t (*read)(void *connection, void *buffer, size_t size);
+    // Writes up to `size` bytes; answers how many, CAMRILL_EAGAIN, or another negative number. After
+    // CAMRILL_EAGAIN the next call has the same bytes, at the same place.
+    int32_t (*write)(void *connection, const void *data, size_t size);
+    // Writes a sentence about the last error, without NUL, to `buffer` and answers its length; for the log. May
+    // be NULL.
+    size_t (*error)(void *connection, char *buffer, size_t size);
+    // Says goodbye to the peer, if the socket takes it at once, and frees the connection. The last call.
+    void (*close)(void *connection);
+} camrill_transport_t;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -1054,8 +1098,8 @@ int32_t camrill_config_apply(struct camrill_engine_t *engine);
 int32_t camrill_config_revert(struct camrill_engine_t *engine);
 
 // The port that a protocol is served at, with the real number where the configuration says 0: the first
-// one if there are several. `protocol` is "rtmp", "http" for the web server or "api" for the HTTP API.
-// CAMRILL_ENOENT if it isn't served.
+// one if there are several. `protocol` is "rtmp", "http" for the web server or "api" for the HTTP API; behind
+// TLS "rtmps", "https" or "api_https". CAMRILL_ENOENT if it isn't served.
 int32_t camrill_engine_port(const struct camrill_engine_t *engine,
                             const char *protocol);
 
@@ -1328,6 +1372,42 @@ int32_t camrill_relays(const struct camrill_engine_t *engine,
 int32_t camrill_relay_info(const struct camrill_engine_t *engine,
                            camrill_id_t relay,
                            struct camrill_relay_info_t *out);
+
+// Takes certificate and key from memory instead of from files, for all ports behind TLS and from the next
+// connection on. Both are PEM: the certificate with those that it was issued by, the key in PKCS #8, PKCS #1 or
+// SEC 1 without a password. They are copied. NULL for both: from files again. CAMRILL_ETLS if they can't be
+// used or don't belong together, or if the library is built without TLS; what was before holds on then.
+int32_t camrill_tls_set_certificate(struct camrill_engine_t *engine,
+                                    const char *cert_pem,
+                                    size_t cert_size,
+                                    const char *key_pem,
+                                    size_t key_size);
+
+// Takes the certificates that servers are trusted by from memory, in PEM; they are copied. NULL: those of
+// `tls/ca_file`, or the system's. CAMRILL_ETLS if none can be used, or if the library is built without TLS.
+int32_t camrill_tls_set_roots(struct camrill_engine_t *engine,
+                              const char *roots_pem,
+                              size_t roots_size);
+
+// Has connections made secure by the host's TLS from now on: RTMPS, HTTPS and WSS as the configuration turns
+// them on, without its `key` and `cert`, and outgoing ones. It goes before TLS of the library's own. Before
+// camrill_config_apply(), where that turns on ports behind TLS. NULL takes it back for new connections; those
+// that are there keep it. The struct is copied. `user_free` is not called on failure.
+int32_t camrill_engine_set_transport(struct camrill_engine_t *engine,
+                                     const struct camrill_transport_t *transport);
+
+// Sends bytes of a transport's: answers how many the socket took, CAMRILL_EAGAIN if it takes none now, or
+// CAMRILL_EIO if the connection is lost. It raises no SIGPIPE. CAMRILL_ESTATE outside of the transport's
+// functions.
+int32_t camrill_io_send(struct camrill_io_t *io,
+                        const void *data,
+                        size_t size);
+
+// Receives bytes for a transport: answers how many, 0 at the end, CAMRILL_EAGAIN if there are none now, or
+// CAMRILL_EIO if the connection is lost. CAMRILL_ESTATE outside of the transport's functions.
+int32_t camrill_io_recv(struct camrill_io_t *io,
+                        void *buffer,
+                        size_t size);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -43,6 +43,8 @@ pub enum Code {
     Memory = -402,
     /// The buffer given is too small; nothing was written.
     Buffer = -403,
+    /// A certificate or a key can't be used, or there is no TLS.
+    Tls = -500,
     /// A defect of the library was caught at the boundary; the engine answers nothing else from now on.
     Panic = -600,
 }

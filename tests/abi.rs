@@ -229,6 +229,9 @@ fn structs_have_the_same_layout_in_c_and_in_rust() {
         camrill_http_request_t {
             struct_size, ticket, client, mount, method, path, query, address, headers, body, body_size
         }
+        camrill_transport_t {
+            struct_size, reserved, user, user_free, open, handshake, read, write, error, close
+        }
         camrill_http_mount_t { struct_size, ports, path, user, user_free, on_request, on_writable, on_closed }
     }
     let mut program = String::from(

@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use support::certificates::Authority;
 use support::clients::{self, Kind, Player};
 use support::flv::{self, VIDEO};
 use support::process::Process;
@@ -31,6 +32,8 @@ fn program(name: &str) -> PathBuf {
             "record-on-trigger",
             "relay",
             "smallest-server",
+            "transport-mbedtls",
+            "transport-openssl",
         ];
         let children = names.map(|name| {
             let mut cc = Command::new("cc");
@@ -41,6 +44,11 @@ fn program(name: &str) -> PathBuf {
                 cc.arg("examples-c/programs.c");
             }
             cc.arg(target().join("release/libcamrill.a"));
+            cc.args(match name {
+                "transport-mbedtls" => &["-lmbedtls", "-lmbedx509", "-lmbedcrypto"][..],
+                "transport-openssl" => &["-lssl", "-lcrypto"],
+                _ => &[],
+            });
             cc.args(["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"]);
             cc.current_dir(repository("")).spawn().expect("a C compiler")
         });
@@ -88,6 +96,37 @@ fn smallest_server_serves() {
     let wrong = Command::new(program("smallest-server")).arg("port").output().expect("a wrong one");
     assert_eq!(wrong.status.code(), Some(1));
     assert!(text(&wrong.stderr).contains("listen"), "{}", text(&wrong.stderr));
+}
+
+/// Real clients through another library's TLS, and whoever speaks none.
+#[test]
+fn transports_of_other_libraries_serve_rtmps() {
+    for name in ["transport-openssl", "transport-mbedtls"] {
+        let dir = TempDir::new();
+        let pair = Authority::new().pair(&["localhost", "127.0.0.1"]);
+        let (cert, key) = (dir.join("server.crt"), dir.join("server.key"));
+        std::fs::write(&cert, pair.cert).expect("a file");
+        std::fs::write(&key, pair.key).expect("a file");
+        let mut server = Process::start(logged(name).arg("127.0.0.1:0").arg(&cert).arg(&key));
+        let port = number(&server.wait_log(1, "rtmps listening on"), "127.0.0.1:");
+        let url = format!("rtmps://127.0.0.1:{port}/live/test");
+        let clip = clients::cut(&dir, 0, 6);
+        let players = [Kind::Ffmpeg, Kind::NewFfmpeg, Kind::Rtmpdump].map(|kind| Player::start(kind, &url));
+        server.wait_log(3, "] plays ");
+        clients::publish(clients::ffmpeg(), &clip, &url).finish();
+        for player in &players {
+            player.expect(&flv::read(&clip));
+        }
+        drop(players);
+        server.wait_log(3, "] stopped playing ");
+        let mut plain = std::net::TcpStream::connect(("127.0.0.1", port)).expect("a server");
+        plain.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("a server that reads");
+        let line = server.wait_log(1, "closed: TLS: ");
+        assert!(!line.contains("transport answered"), "it says why: {line}");
+        assert!(server.is_running());
+        let wrong = Command::new(program(name)).arg("0").arg(&key).arg(&key).output().expect("a wrong one");
+        assert_eq!(wrong.status.code(), Some(1), "{}", text(&wrong.stderr));
+    }
 }
 
 #[test]

@@ -19,6 +19,8 @@ fn generated() -> String {
         "hls",
         "recorder",
         "relays",
+        "tls",
+        "transport",
         "handle",
     ]
     .iter()
@@ -88,6 +90,7 @@ fn error_numbers_agree() {
         (CAMRILL_ELIMIT, Code::Limit),
         (CAMRILL_ENOMEM, Code::Memory),
         (CAMRILL_EBUFFER, Code::Buffer),
+        (CAMRILL_ETLS, Code::Tls),
         (CAMRILL_EPANIC, Code::Panic),
     ];
     for (number, code) in pairs {

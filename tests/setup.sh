@@ -58,6 +58,10 @@ if [ "${1:-test}" = test ]; then
     need ffmpeg has ffmpeg
     need rtmpdump has rtmpdump
     need curl has curl
+    need openssl has openssl
+    need libssl-dev test -e /usr/include/openssl/ssl.h
+    need libmbedtls-dev test -e /usr/include/mbedtls/ssl.h
+    need glib-networking has_file gio/modules/libgiognutls.so
     need nginx has /usr/sbin/nginx
     need libnginx-mod-rtmp has_file nginx/modules/ngx_rtmp_module.so
     need libnginx-mod-stream has_file nginx/modules/ngx_stream_module.so

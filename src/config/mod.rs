@@ -16,6 +16,7 @@ mod ingest;
 mod legacy;
 mod outputs;
 mod store;
+mod tls;
 
 use std::fmt;
 
@@ -23,6 +24,7 @@ pub use ingest::{Ingest, Input};
 pub use outputs::{Dvr, DvrPlan, Hls, HlsKeys, HttpServer, OnError, Remux};
 pub use settings::{OnConflict, Play, Publish, Settings, TimeJitter, Vhost};
 pub use store::Config;
+pub use tls::{TlsClient, TlsServer};
 pub use tree::{Files, Source, StdFiles};
 
 /// Something that is accepted and will not do what its author may hope.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::block::Block;
 use super::settings::TimeJitter;
+use super::tls::TlsServer;
 use crate::error::Result;
 
 /// A port that answers HTTP.
@@ -12,6 +13,8 @@ use crate::error::Result;
 pub struct HttpServer {
     /// Where it listens.
     pub listen: Vec<SocketAddr>,
+    /// The same behind TLS, where that is turned on.
+    pub https: Option<TlsServer>,
     /// The folder of the files that it serves, empty for none.
     pub dir: String,
     /// Whether pages of other origins may fetch from it.
@@ -173,6 +176,7 @@ impl HttpServer {
         }
         Ok(Some(Self {
             listen: block.listen_or_default("listen")?,
+            https: TlsServer::read(&block.block("http_server/https"))?,
             dir: block.text("dir")?,
             crossdomain: block.switch("crossdomain")?,
             page: block.switch("page")?,
@@ -185,6 +189,7 @@ impl HttpServer {
         }
         Ok(Some(Self {
             listen: block.listen_or_default("listen")?,
+            https: TlsServer::read(&block.block("http_api/https"))?,
             dir: String::new(),
             crossdomain: block.switch("crossdomain")?,
             page: false,

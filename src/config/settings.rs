@@ -9,6 +9,7 @@ use super::block::Block;
 use super::ingest::{self, Ingest};
 use super::outputs::{Dvr, Hls, HttpServer, Remux};
 use super::table::DEFAULT_VHOST;
+use super::tls::{TlsClient, TlsServer};
 use super::tree::{Node, Source};
 use super::{Config, Warning};
 use crate::error::Result;
@@ -30,6 +31,10 @@ pub struct Settings {
     pub max_connections: usize,
     /// How long a connection may take from accept to its play or publish command.
     pub handshake_timeout: Duration,
+    /// RTMP behind TLS, where it is turned on.
+    pub rtmps: Option<TlsServer>,
+    /// How outgoing connections are made secure.
+    pub tls: TlsClient,
     /// The web server, where it is turned on.
     pub http_server: Option<HttpServer>,
     /// The HTTP API, where it is turned on; without folder and page.
@@ -182,6 +187,8 @@ impl Settings {
             chunk_size: general.chunk_size,
             max_connections: top.number("max_connections")?,
             handshake_timeout: top.time("handshake_timeout")?,
+            rtmps: TlsServer::read(&top.block("rtmps"))?,
+            tls: TlsClient::read(&top.block("tls"))?,
             http_server: HttpServer::server(&top.block("http_server"))?,
             http_api: HttpServer::api(&top.block("http_api"))?,
             utc_time: top.switch("utc_time")?,

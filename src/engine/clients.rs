@@ -163,6 +163,14 @@ impl Engine {
             return;
         }
         conn.armed = None;
+        if conn.ready_by.is_some_and(|at| at <= now) {
+            if !conn.link.is_ready() {
+                let ms = now.since(conn.began).as_millis();
+                self.doom(id, &format!("TLS: the handshake is not done after {ms} ms"));
+                return;
+            }
+            conn.ready_by = None;
+        }
         let result = conn.session.handle_timeout(now);
         #[cfg(feature = "http")]
         self.expire_answer(now, id);
@@ -333,10 +341,7 @@ pub(super) fn fault(doing: &str, error: &std::io::Error) -> String {
 /// Sets the connection's alarm, if it is due earlier than the one that is set.
 pub(super) fn arm(timers: &mut Timers, id: u32, conn: &mut Conn) {
     let stalled = conn.blocked_since().map(|since| since + conn.stall);
-    let next = match (conn.deadline, stalled) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    };
+    let next = [conn.deadline, stalled, conn.ready_by].into_iter().flatten().min();
     if let Some(at) = next
         && conn.armed.is_none_or(|armed| at < armed)
     {

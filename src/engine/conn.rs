@@ -47,6 +47,8 @@ pub(super) struct Conn {
     pub(super) publishes: SmallVec<[(u32, u32); 1]>,
     pub(super) began: Time,
     pub(super) connected: bool,
+    /// When the link's handshake is to be done.
+    pub(super) ready_by: Option<Time>,
     /// Close once everything is sent.
     pub(super) closing: bool,
     /// To be closed at the end of the turn: nothing is done for it any more.
@@ -130,6 +132,7 @@ impl Conn {
             publishes: SmallVec::new(),
             began: now,
             connected: false,
+            ready_by: None,
             closing: false,
             dead: false,
             pending: None,

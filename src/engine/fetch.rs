@@ -131,7 +131,8 @@ impl Engine {
         session.request(now, &request);
         debug!("{} {url}", method.as_str());
         let session = Session::HttpClient(Box::new(session));
-        let link = match self.link_to(socket, url.host(), url.is_tls()) {
+        let (host, is_tls) = (url.host().to_owned(), url.is_tls());
+        let link = match self.link_to(socket, &host, is_tls) {
             Ok(link) => link,
             Err(why) => return self.fail_fetch(now, id, &why),
         };

@@ -109,6 +109,7 @@ impl Engine {
     /// What makes the wire images of a format, for those who measure it: `rtmp` (in chunks of 60,000
     /// bytes), or a suffix that players over HTTP ask for. `None` if there is no such format.
     #[doc(hidden)]
+    #[cfg_attr(not(feature = "http"), allow(unused_variables))]
     pub fn mux(suffix: &str, websocket: bool) -> Option<Box<dyn Mux>> {
         if suffix == "rtmp" {
             return Some(Box::new(Rtmp::player(1, 60_000)));

@@ -202,18 +202,18 @@ impl Engine {
         let entropy = self.entropy(salt.wrapping_add(now.as_micros()));
         let Some(forward) = self.forwards.find(id) else { return };
         let url = forward.moved.as_ref().unwrap_or(&forward.url).clone();
+        let (policy, auth) = (forward.policy, forward.auth.clone());
         let link = match self.link_to(socket, &url.host, url.scheme == "rtmps") {
             Ok(link) => link,
             Err(why) => return self.fail_forward(now, id, &why),
         };
         let mut options = Options::new(Purpose::Publish, url);
-        options.timeout = forward.policy.connect;
-        options.auth = forward.auth.clone();
+        options.timeout = policy.connect;
+        options.auth = auth;
         let session = Session::RtmpClient(Box::new(Client::new(now, entropy, options)));
-        let stall = forward.policy.stall;
         if let Some(conn) = self.open(now, Owner::Forward(id), link, peer, session) {
             if let Some(conn) = self.conns.find_mut(conn) {
-                conn.stall = stall;
+                conn.stall = policy.stall;
             }
             self.set_forward(now, id, State::Asking(conn), "");
         }

@@ -419,13 +419,14 @@ impl Engine {
         let Input::Servers(servers) = &ingest.input else { return };
         let Some(Server::Rtmp(url)) = servers.get(ingest.turn) else { return };
         let url = ingest.moved.as_ref().unwrap_or(url).clone();
+        let policy = ingest.policy;
         let link = match self.link_to(socket, &url.host, url.scheme == "rtmps") {
             Ok(link) => link,
             Err(why) => return self.fail_ingest(now, id, &why),
         };
         let mut options = Options::new(Purpose::Play, url);
-        options.timeout = ingest.policy.connect;
-        options.idle = Some(ingest.policy.stall);
+        options.timeout = policy.connect;
+        options.idle = Some(policy.stall);
         let session = Session::RtmpClient(Box::new(Client::new(now, entropy, options)));
         if let Some(conn) = self.open(now, Owner::Ingest(id), link, peer, session) {
             self.set_ingest(now, id, State::Asking(conn), "");

@@ -71,7 +71,6 @@ pub(super) enum Layer {
 }
 
 impl Layer {
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing makes one yet"))]
     pub(super) fn secure(channel: Box<dyn Secure>) -> Self {
         Self::Secure(Box::new(Secured { channel, stage: Stage::Handshake, unsent: Bytes::new() }))
     }

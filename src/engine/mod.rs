@@ -38,11 +38,14 @@ mod remote;
 mod resolver;
 mod retry;
 mod rtmp;
+mod secure;
 mod session;
 mod sys;
 #[cfg_attr(not(any(feature = "hls", feature = "dvr")), path = "no_taps.rs")]
 mod taps;
 mod timers;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
+mod tls;
 #[cfg(feature = "http")]
 mod web;
 
@@ -88,6 +91,7 @@ pub use programs::Program;
 pub use relays::{Direction, RelayInfo, RelayNews, RelayState};
 pub use remote::{CALLS_MAX, Call, Remote};
 pub use retry::RetryPolicy;
+pub use secure::Transport;
 #[cfg(feature = "http")]
 pub use web::mounts::{
     ANSWER_TIMEOUT, ANSWER_WAITING_BYTES, HttpRequest, MOUNTS_MAX, Ports, REQUESTS_WAITING_MAX,
@@ -168,6 +172,9 @@ pub struct Engine {
     told: VecDeque<Event>,
     asks: bool,
     remote: Remote,
+    /// TLS of the host's.
+    transport: Option<Box<dyn Transport>>,
+    tls: tls::Tls,
     totals: Totals,
     /// There while the API is on.
     #[cfg(feature = "http")]
@@ -245,6 +252,8 @@ impl Engine {
             told: VecDeque::new(),
             asks: false,
             remote: Remote::new(waker),
+            transport: None,
+            tls: tls::Tls::new(),
             totals: Totals::default(),
             #[cfg(feature = "http")]
             rates: None,
@@ -292,7 +301,9 @@ impl Engine {
         for warning in warnings {
             warn!("{warning}");
         }
+        let tls = self.prepare_tls(&settings)?;
         self.listen(&settings)?;
+        self.tls.configure(tls);
         let settings = Arc::new(settings);
         self.settings = settings.clone();
         self.applied = self.config.clone();
@@ -470,6 +481,11 @@ impl Drop for Engine {
             self.end_encoder(id);
         }
         if self.process == std::process::id() {
+            for id in self.conns.ids() {
+                if let Some(conn) = self.conns.find_mut(id) {
+                    conn.link.shutdown();
+                }
+            }
             self.stop_taps();
         } else {
             // Threads are not in this process, and may have held their locks when it came to be.

@@ -50,11 +50,9 @@ impl Engine {
     }
 
     /// What a session with `host` goes over. The reason where it can't be secure.
-    pub(super) fn link_to(&self, socket: TcpStream, host: &str, is_secure: bool) -> Result<Link, String> {
-        match is_secure {
-            false => Ok(Link::new(socket, Layer::Plain)),
-            true => Err(format!("{host}: there is nothing here that makes a connection secure")),
-        }
+    pub(super) fn link_to(&mut self, socket: TcpStream, host: &str, is_secure: bool) -> Result<Link, String> {
+        let layer = if is_secure { self.secure_client(host)? } else { Layer::Plain };
+        Ok(Link::new(socket, layer))
     }
 
     /// Begins a session over a socket that has been connected. `None` if that can't be: its owner has been

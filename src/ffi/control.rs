@@ -11,8 +11,8 @@ use crate::error::{Code, Error, Result};
 use crate::media::Codec;
 
 /// The port that a protocol is served at, with the real number where the configuration says 0: the first
-/// one if there are several. `protocol` is "rtmp", "http" for the web server or "api" for the HTTP API.
-/// CAMRILL_ENOENT if it isn't served.
+/// one if there are several. `protocol` is "rtmp", "http" for the web server or "api" for the HTTP API; behind
+/// TLS "rtmps", "https" or "api_https". CAMRILL_ENOENT if it isn't served.
 ///
 /// # Safety
 /// `engine` as for camrill_engine_free(); `protocol` ends in NUL.
@@ -25,11 +25,20 @@ pub unsafe extern "C" fn camrill_engine_port(
     unsafe {
         call(engine, |handle| {
             let protocol = text(protocol, "protocol")?;
-            let is_wanted = |role| match role {
-                Role::Rtmp => protocol == "rtmp",
-                Role::Http { server, api } => (server && protocol == "http") || (api && protocol == "api"),
+            let (plain, is_secure) = match protocol {
+                "rtmps" => ("rtmp", true),
+                "https" => ("http", true),
+                "api_https" => ("api", true),
+                plain => (plain, false),
             };
-            let addresses = handle.with(|engine| Ok(engine.addresses_of(is_wanted)))?;
+            let is_wanted = |role| match role {
+                Role::Rtmp => plain == "rtmp",
+                Role::Http { server, api } => (server && plain == "http") || (api && plain == "api"),
+            };
+            let addresses = handle.with(|engine| {
+                let secure = is_secure.then(|| engine.secure_addresses_of(is_wanted));
+                Ok(secure.unwrap_or_else(|| engine.addresses_of(is_wanted)))
+            })?;
             let port = addresses.first().map(|a| i32::from(a.port()));
             port.ok_or_else(|| Error::new(Code::NotFound, format!("{protocol} is not served")))
         })

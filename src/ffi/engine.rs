@@ -41,6 +41,7 @@ pub extern "C" fn camrill_strerror(error: i32) -> *const c_char {
         CAMRILL_ELIMIT => c"limit reached",
         CAMRILL_ENOMEM => c"out of memory",
         CAMRILL_EBUFFER => c"buffer too small",
+        CAMRILL_ETLS => c"no TLS with that certificate or key",
         CAMRILL_EPANIC => c"internal defect, free the engine",
         n if n > 0 => c"success",
         _ => c"unknown error",

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use log::LevelFilter;
 
@@ -153,8 +153,15 @@ impl camrill_engine_t {
     pub(super) fn with<T>(&self, f: impl FnOnce(&mut Engine) -> Result<T>) -> Result<T> {
         self.sound()?;
         let gone = || Error::new(Code::State, "the engine has been freed");
-        // Nobody else holds it for longer than a moment: who isn't the owner doesn't come here.
-        let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who isn't the owner doesn't come here: if it is held, then by the call that this is made from.
+        let mut engine = match self.engine.try_lock() {
+            Ok(engine) => engine,
+            Err(TryLockError::Poisoned(e)) => e.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                let message = "the functions of a transport must not use the engine";
+                return Err(Error::new(Code::Reentrant, message));
+            }
+        };
         let engine_ref = engine.as_mut().ok_or_else(gone)?;
         let outer = logger::begin(self.level);
         let result = catch_unwind(AssertUnwindSafe(|| f(engine_ref)));

@@ -25,6 +25,8 @@ mod recorder;
 mod relays;
 #[cfg(any(feature = "hls", feature = "dvr"))]
 mod settings;
+mod tls;
+mod transport;
 mod types;
 
 pub use config::*;
@@ -40,4 +42,6 @@ pub use publisher::*;
 #[cfg(feature = "dvr")]
 pub use recorder::*;
 pub use relays::*;
+pub use tls::*;
+pub use transport::*;
 pub use types::*;

@@ -47,6 +47,8 @@ pub const CAMRILL_ELIMIT: i32 = -401;
 pub const CAMRILL_ENOMEM: i32 = -402;
 /// The buffer given is too small; nothing was written.
 pub const CAMRILL_EBUFFER: i32 = -403;
+/// A certificate or a key can't be used, or the library is built without TLS.
+pub const CAMRILL_ETLS: i32 = -500;
 /// A defect of the library was caught; from now on the engine answers nothing else.
 pub const CAMRILL_EPANIC: i32 = -600;
 

@@ -27,6 +27,8 @@ pub const RTMP_FOURCCS: usize = 32;
 
 /// Plaintext that a secure connection takes before the socket has taken all that was sent, in bytes.
 pub const SECURE_UNSENT_BYTES: usize = 64 * 1024;
+/// The longest file of certificates or a key, in bytes: a system's roots are some hundred KB.
+pub const TLS_FILE_BYTES: u64 = 1024 * 1024;
 
 /// How deep AMF values may nest.
 pub const AMF_DEPTH: usize = 16;

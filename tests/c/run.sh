@@ -59,7 +59,21 @@ one() {
     run "$out/$name-sanitized.log" env ASAN_OPTIONS=detect_leaks=1 "$out/$name-sanitized"
     # shellcheck disable=SC2086
     run "$out/$name-valgrind.log" $valgrind "$out/$name"
+    [ "$name" != transport ] || with_tls
     echo "  $name"
+}
+
+# What has something to say of TLS, once more on a library that has TLS of its own.
+with_tls() {
+    lib=$out/libcamrill-tls.a
+    # shellcheck disable=SC2086
+    {
+        $cc $strict -DCAMRILL_TLS -o "$out/transport-tls" tests/c/transport.c "$lib" $libs
+        $cc $strict -DCAMRILL_TLS -fsanitize=address,undefined -fno-sanitize-recover=all \
+            -o "$out/transport-tls-sanitized" tests/c/transport.c "$lib" $libs
+        run "$out/transport-tls-sanitized.log" env ASAN_OPTIONS=detect_leaks=1 "$out/transport-tls-sanitized"
+        run "$out/transport-tls-valgrind.log" $valgrind "$out/transport-tls"
+    }
 }
 
 if [ $# = 0 ]; then
@@ -67,9 +81,13 @@ if [ $# = 0 ]; then
     check_coverage
 fi
 ${CARGO:-cargo} build --quiet --release --lib
+# Both go to the same place.
+${CARGO:-cargo} build --quiet --lib --features tls
+cp "$target/debug/libcamrill.a" "$out/libcamrill-tls.a"
 ${CARGO:-cargo} build --quiet --lib
 
-[ $# -gt 0 ] || set -- arguments configuration loop clients publishing freeing forking http hls recording relays
+[ $# -gt 0 ] || set -- arguments configuration loop clients publishing freeing forking http hls recording relays \
+     transport
 echo "tests/c: plain, checked, sanitized and under valgrind"
 # Two at a time: each of them waits more than it works.
 while [ $# -gt 0 ]; do

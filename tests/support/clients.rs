@@ -29,6 +29,11 @@ fn quiet(mut command: Command) -> Command {
 /// What to announce in `connect`, where an ffmpeg can.
 const ENHANCED: [&str; 2] = ["-rtmp_enhanced_codecs", "hvc1,av01,vp09,Opus"];
 
+/// What to say to a newer ffmpeg so that it takes any certificate, as older ones and librtmp do.
+fn unverified(url: &str) -> &'static [&'static str] {
+    if url.starts_with("rtmps:") { &["-tls_verify", "0"] } else { &[] }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
     Ffmpeg,
@@ -86,7 +91,7 @@ impl Player {
         match kind {
             Kind::Ffmpeg | Kind::NewFfmpeg => {
                 if kind == Kind::NewFfmpeg {
-                    command.args(ENHANCED);
+                    command.args(ENHANCED).args(unverified(url));
                 }
                 // Nothing is probed for longer than needed, shifted, dropped or held back.
                 command.args(["-analyzeduration", "500k", "-copyts", "-i", url]);
@@ -107,7 +112,11 @@ impl Player {
             }
             Kind::Rtmp2Src => {
                 let location = format!("location={url}");
-                command.args(["-q", "rtmp2src", &location, "!", "fdsink", "fd=1", "sync=false"]);
+                command.args(["-q", "rtmp2src", &location]);
+                if !unverified(url).is_empty() {
+                    command.arg("tls-validation-flags=0");
+                }
+                command.args(["!", "fdsink", "fd=1", "sync=false"]);
             }
         }
         let (process, stdout) = Process::piped(&mut place.wrap(&command));
@@ -245,7 +254,7 @@ fn publishing(mut ffmpeg: Command, options: &[&str], file: &Path, url: &str) -> 
     if ffmpeg.get_program() != "ffmpeg" {
         // An option of the output's protocol, so it stands before the URL.
         ffmpeg.args(options).args(["-copyts", "-i"]).arg(file).args(["-map", "0", "-c", "copy"]);
-        ffmpeg.args(ENHANCED).args(["-f", "flv", url]);
+        ffmpeg.args(ENHANCED).args(unverified(url)).args(["-f", "flv", url]);
     } else {
         ffmpeg.args(options).args(["-copyts", "-i"]).arg(file);
         ffmpeg.args(["-map", "0", "-c", "copy", "-f", "flv", url]);

@@ -148,7 +148,7 @@ pub(crate) fn websocket(server: SocketAddr, target: &str, mut message: impl FnMu
 }
 
 /// The first byte of a frame, and where its payload lies, once it is whole. A server doesn't mask.
-fn frame(held: &[u8]) -> Option<(u8, usize, usize)> {
+pub(crate) fn frame(held: &[u8]) -> Option<(u8, usize, usize)> {
     let (opcode, short) = (*held.first()?, *held.get(1)?);
     let (from, len) = match short {
         126 => (4, usize::from(u16::from_be_bytes(held.get(2..4)?.try_into().ok()?))),

@@ -79,6 +79,18 @@ impl Logs {
         }
     }
 
+    /// Waits for a line of the engine that runs on `engine`.
+    #[track_caller]
+    pub(crate) fn wait_of(&self, engine: ThreadId, says: &str) -> Line {
+        self.wait(|line| line.thread == engine && line.text.contains(says))
+    }
+
+    /// How many lines of the engine that runs on `engine` say so by now.
+    pub(crate) fn count_of(&self, engine: ThreadId, says: &str) -> usize {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().filter(|line| line.thread == engine && line.text.contains(says)).count()
+    }
+
     /// The session of the connection from this address to the engine that runs on `engine`, by the line that
     /// says that it came. Another engine may have had one from the same port.
     #[track_caller]
