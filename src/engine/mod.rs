@@ -127,6 +127,7 @@ pub struct Engine {
     encoders: Table<Encoder>,
     ingests: Table<Ingest>,
     forwards: Table<Forward>,
+    left: forward::Left,
     dials: Table<Dial>,
     /// Their ids are tokens beside connections' ids.
     attempts: Table<Attempt>,
@@ -212,6 +213,7 @@ impl Engine {
             encoders: Table::default(),
             ingests: Table::default(),
             forwards: Table::default(),
+            left: forward::Left::default(),
             dials: Table::default(),
             attempts: Table::apart(),
             resolver: None,

@@ -18,6 +18,7 @@ pub(crate) mod nginx;
 pub(crate) mod packets;
 pub(crate) mod process;
 pub(crate) mod rtmp_client;
+pub(crate) mod rtmp_server;
 pub(crate) mod server;
 
 use std::net::TcpListener;
