@@ -11,6 +11,7 @@ pub mod tree;
 
 mod block;
 mod check;
+mod forward;
 mod ingest;
 mod legacy;
 mod outputs;
@@ -18,6 +19,7 @@ mod store;
 
 use std::fmt;
 
+pub use forward::{Destination, Forward};
 pub use ingest::Ingest;
 pub use outputs::{Dvr, DvrPlan, Hls, HlsKeys, HttpServer, OnError, Remux};
 pub use settings::{OnConflict, Play, Publish, Settings, TimeJitter, Vhost};

@@ -3,6 +3,10 @@
 //! A forward is a player whose connection we have made: it has a place in the stream's ring, shares the wire
 //! images of its format, skips to a keyframe when the server is slow, and costs what a player costs.
 
+#[cfg(feature = "http")]
+mod backend;
+mod configured;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -24,6 +28,9 @@ use crate::hub::Name;
 use crate::rtmp::client::{Auth, Ended, Event as Said, Options, Purpose, Session as Client};
 use crate::rtmp::url::RtmpUrl;
 use crate::time::Time;
+
+#[cfg(feature = "http")]
+pub(super) use backend::Backend;
 
 /// How often a server may send us elsewhere before that is a failure.
 const REDIRECTS_MAX: u32 = 5;
@@ -59,6 +66,8 @@ pub(super) struct Forward {
     name: Name,
     url: RtmpUrl,
     policy: RetryPolicy,
+    /// Whether the configuration has made it, so that it goes when the stream or the setting does.
+    configured: bool,
     state: State,
     /// What the stream goes over while another connection is made in its place.
     former: Option<Former>,
@@ -111,7 +120,7 @@ impl Engine {
         let name = self.name(&options.vhost, &options.app, &options.stream)?;
         let url = RtmpUrl::parse(&options.url)
             .map_err(|e| Error::new(Code::InvalidArgument, format!("forward to {:?}: {e}", options.url)))?;
-        self.add_forward(Forward::new(name, url, options.retry))
+        self.add_forward(Forward::new(name, url, options.retry, false))
     }
 
     /// Ends a forward. The server is told.
@@ -136,7 +145,7 @@ impl Engine {
     }
 
     /// A publish of this stream has begun.
-    pub(super) fn begin_forwards(&mut self, now: Time, name: &Name) {
+    pub(super) fn begin_forwards(&mut self, now: Time, stream: u32, name: &Name) {
         for id in self.forwards_of(name) {
             self.stop_forward(now, id, true);
             if let Some(forward) = self.forwards.find_mut(id) {
@@ -144,10 +153,12 @@ impl Engine {
             }
             self.start_forward(now, id);
         }
+        self.configure_forwards_of(now, stream);
     }
 
     /// The publish of this stream has ended: its forwards send what is left. The host's wait for the next.
     pub(super) fn end_forwards(&mut self, now: Time, name: &Name) {
+        self.end_configured(now, name);
         for id in self.forwards_of(name) {
             self.stop_forward(now, id, true);
             self.set_forward(now, id, State::Idle, "");
@@ -514,11 +525,12 @@ impl Left {
 }
 
 impl Forward {
-    fn new(name: Name, url: RtmpUrl, policy: RetryPolicy) -> Self {
+    fn new(name: Name, url: RtmpUrl, policy: RetryPolicy, configured: bool) -> Self {
         Self {
             name,
             url,
             policy,
+            configured,
             state: State::Idle,
             former: None,
             told: RelayState::Idle,
