@@ -1,15 +1,16 @@
 //! camrill beside others, in one run: what a server costs per gigabyte it delivers, how late it is, and how
 //! much memory it takes, for camrill's RTMP, HTTP-FLV and MP4 over WebSocket, nginx's RTMP module and the
 //! *floor*: a program that sends the same bytes to the same sockets and does nothing else. Then HLS from
-//! memory, beside nginx with the same files.
+//! memory, beside nginx with the same files; and forwards beside as many players.
 //!
 //! ```text
-//! cargo bench --bench side_by_side -- [--players 10,100,500,1000] [--hls 200] [--seconds 8] [--repeat 1]
+//! cargo bench --bench side_by_side -- [--players 10,100,500,1000] [--hls 200] [--forwards 50]
+//!     [--seconds 8] [--repeat 1]
 //!     [--only floor,camrill,camrill-flv,camrill-ws-mp4,nginx] [--merge 350] [--late-at 500] [--out FILE]
 //!     [--camrill PROGRAM] [--nginx PROGRAM] [--nginx-module FILE]
 //! ```
 //!
-//! `--hls 0` leaves HLS out, and `--only none` all but it. `--merge` takes a list: with 0 all take part as they come; with more, camrill merges that many ms and the
+//! `--hls 0` leaves HLS out, `--forwards 0` forwards, and `--only none` all but these. `--merge` takes a list: with 0 all take part as they come; with more, camrill merges that many ms and the
 //! floor sends in batches of as many; nginx cannot.
 //!
 //! The servers take turns at each number of players, so that a drift of the machine hits all alike. This
@@ -24,7 +25,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use support::report::{Figures, Report, output};
+use support::report::{Figures, Report, forwards_section, output};
 use support::servers::{self, Kind, Programs, Server};
 use support::sys::{self, Proc, TempDir};
 use support::{floor, hls, load, publish};
@@ -48,6 +49,7 @@ struct Options {
     repeat: usize,
     late_at: usize,
     hls: usize,
+    forwards: usize,
     out: Option<PathBuf>,
     programs: Programs,
 }
@@ -113,6 +115,7 @@ impl Options {
             repeat: 1,
             late_at: 500,
             hls: 200,
+            forwards: 50,
             out: None,
             programs: Programs {
                 camrill: variable("CAMRILL_SERVER").or(beside).unwrap_or_default(),
@@ -136,6 +139,7 @@ impl Options {
                     }
                 }
                 "--hls" => options.hls = value()?.parse()?,
+                "--forwards" => options.forwards = value()?.parse()?,
                 "--seconds" => options.seconds = value()?.parse()?,
                 "--repeat" => options.repeat = value()?.parse()?,
                 "--late-at" => options.late_at = value()?.parse()?,
@@ -167,7 +171,8 @@ fn measure(options: &Options) -> Result<(), Failure> {
         return Err("two cores are needed: one for the server, one for the load".into());
     }
     let files = sys::raise_nofile(40_000);
-    let most = options.players.iter().max().copied().unwrap_or(0).max(options.hls) as u64;
+    let most =
+        options.players.iter().max().copied().unwrap_or(0).max(options.hls).max(options.forwards) as u64;
     if files < most + 100 {
         return Err(format!("{most} players are more than the limit of {files} open files allows").into());
     }
@@ -217,6 +222,7 @@ fn measure(options: &Options) -> Result<(), Failure> {
     }
 
     report.hls = measure_hls(options, &mut report.notes)?;
+    report.forwards = measure_forwards(options, &mut report.notes)?;
     let page = report.markdown();
     if let Some(out) = &options.out {
         fs::write(out, &page)?;
@@ -299,6 +305,57 @@ fn one_hls_run(
     args.extend([options.hls.to_string(), seconds.to_string()]);
     let text = run_load(server, &args, Duration::from_secs(seconds + 30))?;
     Ok(hls::Figures::parse(&text, options.hls)?)
+}
+
+/// A stream that is forwarded, and one that is played as often, in turns.
+fn measure_forwards(options: &Options, notes: &mut Vec<String>) -> Result<String, Failure> {
+    let count = options.forwards;
+    if count == 0 {
+        return Ok(String::new());
+    }
+    let (mut players, mut forwards) = (Vec::new(), Vec::new());
+    for _ in 0..options.repeat {
+        for is_forward in [false, true] {
+            let name = if is_forward { "forwards" } else { "players beside forwards" };
+            let result = match is_forward {
+                false => one_run(options, Kind::Camrill, count, 0),
+                true => one_forward_run(options, count),
+            };
+            if sys::interrupted() {
+                return Err("interrupted".into());
+            }
+            match result {
+                Ok(figures) => {
+                    eprintln!("{name} × {count}: {}", figures.brief());
+                    notes.extend(figures.notes.iter().map(|note| format!("{name}, {count}: {note}")));
+                    if is_forward { &mut forwards } else { &mut players }.push(figures);
+                }
+                Err(error) => {
+                    eprintln!("{name} × {count}: {error}");
+                    notes.push(format!("{name}, {count}: {error}"));
+                }
+            }
+        }
+    }
+    Ok(forwards_section(count, &players, &forwards))
+}
+
+/// One camrill, fresh, that forwards so often; the load is the servers.
+fn one_forward_run(options: &Options, count: usize) -> Result<Figures, Failure> {
+    wait_for_quiet()?;
+    let port = sys::free_port()?;
+    let server = Server::start_forwards(&options.programs, port, count)?;
+    pause(Duration::from_millis(300))?;
+    let idle_kb = sys::rss_kb(server.pid)?;
+    let _publisher = servers::publisher(&server, false)?;
+    pause(WARM_UP)?;
+    let base_kb = sys::rss_kb(server.pid)?;
+    let numbers = [count, PROBES.min(count), options.seconds as usize, 0];
+    let mut args = vec!["role-load".to_owned(), port.to_string(), server.pid.to_string()];
+    args.push(load::Played::Forward.name().to_owned());
+    args.extend(numbers.map(|n| n.to_string()));
+    let text = run_load(&server, &args, Duration::from_secs(options.seconds + 100))?;
+    Ok(Figures::parse(&text, (count, 0), (idle_kb, base_kb))?)
 }
 
 /// What the load says: this program in one of its parts.

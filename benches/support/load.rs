@@ -1,12 +1,13 @@
 //! The players: N connections in one process. Each does the handshake and the play, or the request, by itself; then all
-//! but a few have their bytes thrown away inside the kernel. The few, the probes, read the stream.
+//! but a few have their bytes thrown away inside the kernel. The few, the probes, read the stream. Or else the
+//! servers that a stream is forwarded to: then the connections are made to this process.
 //!
 //! The discarding sockets are visited every few milliseconds rather than woken for: waking this process
 //! once per send would be charged to the server, and by chance more to one than to another. Only probes
 //! are woken for, so that their latency is true.
 
 use std::io;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 
 use super::media::{is_keyframe, read_stamp};
@@ -51,14 +52,17 @@ pub(crate) enum Played {
     Rtmp,
     /// FLV, or MP4 over WebSocket.
     Http(http::Format),
+    /// RTMP that is published here.
+    Forward,
 }
 
 impl Played {
-    const ALL: [(&str, Played); 4] = [
+    const ALL: [(&str, Played); 5] = [
         ("floor", Played::Floor),
         ("rtmp", Played::Rtmp),
         ("flv", Played::Http(http::Format::Flv)),
         ("ws-mp4", Played::Http(http::Format::WebSocketMp4)),
+        ("forward", Played::Forward),
     ];
 
     /// What it is called on the command line.
@@ -83,6 +87,7 @@ impl Client {
         match played {
             Played::Floor => Self::Rtmp(rtmp::Client::of_floor(port)),
             Played::Rtmp => Self::Rtmp(rtmp::Client::new(Goal::Play, port)),
+            Played::Forward => Self::Rtmp(rtmp::Client::of_publisher(port)),
             Played::Http(format) => Self::Http(http::Client::new(format, port)),
         }
     }
@@ -142,6 +147,8 @@ enum Role {
 
 struct Load {
     task: Task,
+    /// Where a stream is forwarded to.
+    listener: Option<TcpListener>,
     woken: Epoll,
     visited: Epoll,
     next_visit: u64,
@@ -179,7 +186,16 @@ impl Snapshot {
 pub(crate) fn run(task: Task) -> io::Result<()> {
     sys::raise_nofile(40_000);
     sys::exact_timers();
+    let listener = match task.played {
+        Played::Forward => {
+            let listener = TcpListener::bind(("127.0.0.1", task.port))?;
+            listener.set_nonblocking(true)?;
+            Some(listener)
+        }
+        _ => None,
+    };
     let mut load = Load {
+        listener,
         woken: Epoll::new(64)?,
         visited: Epoll::new(32)?,
         next_visit: 0,
@@ -245,7 +261,9 @@ impl Load {
         while self.joined + self.lost < players && sys::monotonic_ns() < deadline {
             while begun < players && self.joining < JOINING {
                 let probe = begun % every == every / 2 && begun / every < probes;
-                self.join(if probe { Role::Probe } else { Role::Discard })?;
+                if !self.join(if probe { Role::Probe } else { Role::Discard })? {
+                    break;
+                }
                 begun += 1;
             }
             self.turn(sys::monotonic_ns() + VISIT_NS)?;
@@ -271,15 +289,21 @@ impl Load {
         Ok(self.players[first..].iter().flatten().filter_map(seen).collect())
     }
 
-    fn join(&mut self, role: Role) -> io::Result<usize> {
-        let stream = sys::connect(self.task.port)?;
+    /// One more connection; `false` if it is not there yet.
+    fn join(&mut self, role: Role) -> io::Result<bool> {
+        let stream = match self.listener.as_ref().map(TcpListener::accept) {
+            None => sys::connect(self.task.port)?,
+            Some(Ok((stream, _))) => sys::prepared(stream)?,
+            Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Some(Err(error)) => return Err(error),
+        };
         let client = Client::new(self.task.played, self.task.port);
         let index = self.players.len();
         self.woken.add(stream.as_raw_fd(), BOTH_WAYS, index)?;
         let player = Player { stream, client, bytes: 0, role, playing: false, keyframe_ns: None };
         self.players.push(Some(player));
         self.joining += 1;
-        Ok(index)
+        Ok(true)
     }
 
     fn turn_until(&mut self, until: u64) -> io::Result<()> {

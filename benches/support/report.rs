@@ -26,7 +26,7 @@ pub(crate) struct Figures {
     latency_ms: Option<[f64; 3]>,
     /// Median and longest.
     first_key_ms: Option<[f64; 2]>,
-    notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 /// Takes a value at a share of a sorted list.
@@ -157,6 +157,8 @@ pub(crate) struct Report {
     pub(crate) notes: Vec<String>,
     /// What HLS cost, as a section of the page.
     pub(crate) hls: String,
+    /// What forwards cost, as another.
+    pub(crate) forwards: String,
     runs: BTreeMap<(u64, usize, &'static str), Vec<Figures>>,
 }
 
@@ -173,6 +175,7 @@ impl Report {
             programs: Vec::new(),
             notes: Vec::new(),
             hls: String::new(),
+            forwards: String::new(),
             runs: BTreeMap::new(),
         }
     }
@@ -229,6 +232,7 @@ impl Report {
         }
         self.once(&mut page);
         page.push_str(&self.hls);
+        page.push_str(&self.forwards);
         if !self.notes.is_empty() {
             page.push_str("\n## Notes\n\n");
             for note in &self.notes {
@@ -290,6 +294,28 @@ impl Report {
             Some(format!("{:.1}", Figures::median(&runs)?.idle_kb / 1024.0))
         });
     }
+}
+
+/// What so many forwards cost beside as many players.
+pub(crate) fn forwards_section(count: usize, players: &[Figures], forwards: &[Figures]) -> String {
+    let mut page = format!(
+        "\n## {count} forwards\n\nOne stream, sent on to {count} servers that are one program, beside {count} players of it.\n\n\
+         | to whom | CPU seconds per GB | × players | share of the core, % | publish to receiver, ms: p50 / p99 |\n\
+         |---|---|---|---|---|\n"
+    );
+    let base = Figures::median(players).map(|figures| figures.cpu_per_gb);
+    for (title, runs) in [("players", players), ("servers", forwards)] {
+        let Some(figures) = Figures::median(runs) else { continue };
+        let ratio = base.map_or("–".to_owned(), |base| format!("{:.2}", figures.cpu_per_gb / base));
+        let latency =
+            figures.latency_ms.map_or("–".to_owned(), |[p50, p99, _]| format!("{p50:.2} / {p99:.2}"));
+        let _ = writeln!(
+            page,
+            "| {title} | {:.2} | {ratio} | {:.1} | {latency} |",
+            figures.cpu_per_gb, figures.core
+        );
+    }
+    page
 }
 
 fn merged(merge_ms: u64) -> String {

@@ -1,5 +1,5 @@
 //! A small RTMP client that knows nothing of the library: simple handshake, connect, createStream, publish
-//! or play, and a chunk reader. It does no I/O: bytes in, bytes out.
+//! or play, and a chunk reader; and the server's side of a publish. It does no I/O: bytes in, bytes out.
 
 use std::io;
 
@@ -206,6 +206,8 @@ pub(crate) enum Goal {
     Publish,
     /// Receive it.
     Play,
+    /// Receive it as the server to which a client publishes it.
+    Take,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -260,6 +262,11 @@ impl Client {
         Self { state: State::Running, out: Vec::new(), reader, asked_ns, ..Self::new(Goal::Play, port) }
     }
 
+    /// The server's side of a connection from one who publishes.
+    pub(crate) fn of_publisher(port: u16) -> Self {
+        Self { out: Vec::new(), ..Self::new(Goal::Take, port) }
+    }
+
     /// Whether the server has agreed to the publishing or playing.
     pub(crate) fn running(&self) -> bool {
         self.state == State::Running
@@ -271,8 +278,12 @@ impl Client {
         if self.state == State::Handshake {
             let need = 1 + 2 * HANDSHAKE - self.greeting.len();
             let (greeting, rest) = bytes.split_at(need.min(bytes.len()));
+            let before = self.greeting.len();
             self.greeting.extend(greeting);
             bytes = rest;
+            if self.goal == Goal::Take && (before..self.greeting.len()).contains(&HANDSHAKE) {
+                self.welcome();
+            }
             if greeting.len() < need {
                 return Ok(());
             }
@@ -310,6 +321,11 @@ impl Client {
         if self.greeting[0] != 3 {
             return Err(broken(format!("handshake of version {}", self.greeting[0])));
         }
+        if self.goal == Goal::Take {
+            self.greeting = Vec::new();
+            self.state = State::Connecting;
+            return Ok(());
+        }
         self.out.extend(&self.greeting[1..1 + HANDSHAKE]);
         self.greeting = Vec::new();
         // Players leave it at 128, as players do.
@@ -328,6 +344,13 @@ impl Client {
         self.command(&body, 0);
         self.state = State::Connecting;
         Ok(())
+    }
+
+    /// What answers C0 and C1: S0, S1 and S2.
+    fn welcome(&mut self) {
+        self.out.push(3);
+        self.out.extend([0; HANDSHAKE]);
+        self.out.extend(&self.greeting[1..1 + HANDSHAKE]);
     }
 
     fn command(&mut self, body: &[u8], stream_id: u32) {
@@ -350,7 +373,42 @@ impl Client {
         Ok(())
     }
 
+    /// Lets a publisher in, step by step.
+    fn let_in(&mut self, body: &[u8]) -> io::Result<()> {
+        // A string: its type, its length of two bytes, its text. A number: its type and eight bytes.
+        let text = body.get(1..3).map_or(0, |len| usize::from(u16::from_be_bytes([len[0], len[1]])));
+        let value = body.get(3 + text + 1..).and_then(|rest| rest.first_chunk::<8>());
+        let name = body.get(3..3 + text).unwrap_or_default();
+        let transaction = f64::from_be_bytes(*value.ok_or_else(|| broken("a command without a number"))?);
+        let mut answer = command("_result", transaction);
+        answer.push(NULL);
+        match name {
+            b"connect" => self.command(&answer, 0),
+            b"createStream" => {
+                number(&mut answer, 1.0);
+                self.command(&answer, 0);
+            }
+            b"publish" => {
+                let mut status = command("onStatus", 0.0);
+                status.extend([NULL, OBJECT]);
+                for (name, value) in [("level", "status"), ("code", "NetStream.Publish.Start")] {
+                    key(&mut status, name);
+                    string(&mut status, value);
+                }
+                status.extend(OBJECT_END);
+                self.command(&status, 1);
+                self.asked_ns = monotonic_ns();
+                self.state = State::Running;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
     fn answer(&mut self, body: &[u8]) -> io::Result<()> {
+        if self.goal == Goal::Take {
+            return self.let_in(body);
+        }
         if contains(body, "_error") || contains(body, "NetStream.Play.StreamNotFound") {
             return Err(broken(format!("refused while {:?}", self.state)));
         }

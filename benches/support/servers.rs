@@ -128,6 +128,16 @@ impl Server {
         Ok(server)
     }
 
+    /// Starts a camrill that forwards its stream `count` times to `port`.
+    pub(crate) fn start_forwards(programs: &Programs, port: u16, count: usize) -> io::Result<Self> {
+        let dir = TempDir::new("forwards")?;
+        let own = other_port(port)?;
+        let urls: String = (0..count).map(|n| format!(" rtmp://127.0.0.1:{port}/live/camera-{n}")).collect();
+        let vhost = format!("    forward {{ enabled on; destination{urls}; }}\n");
+        let command = camrill(programs, &dir, own, None, &vhost)?;
+        Self::launch(command, dir, (own, own), sys::SERVER_CORE)
+    }
+
     /// Starts a camrill that makes HLS: in memory, or into a folder.
     pub(crate) fn start_hls(programs: &Programs, folder: Option<&Path>, core: usize) -> io::Result<Self> {
         let dir = TempDir::new("hls")?;

@@ -127,10 +127,14 @@ pub(crate) fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// Connects to a local port; NODELAY, non-blocking, and a receive buffer that takes a whole keyframe, so
-/// that the window never shapes what the server does.
+/// Connects to a local port, and prepares the socket.
 pub(crate) fn connect(port: u16) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(("127.0.0.1", port))?;
+    prepared(TcpStream::connect(("127.0.0.1", port))?)
+}
+
+/// A receiver's socket: NODELAY, non-blocking, and a receive buffer that takes a whole keyframe, so that the
+/// window never shapes what the server does.
+pub(crate) fn prepared(stream: TcpStream) -> io::Result<TcpStream> {
     stream.set_nodelay(true)?;
     stream.set_nonblocking(true)?;
     let bytes: libc::c_int = 400_000;

@@ -12,6 +12,7 @@ pub mod tree;
 mod block;
 mod check;
 mod ffmpeg;
+mod forward;
 mod ingest;
 mod legacy;
 mod outputs;
@@ -20,6 +21,7 @@ mod tls;
 
 use std::fmt;
 
+pub use forward::{Destination, Forward};
 pub use ingest::{Ingest, Input};
 pub use outputs::{Dvr, DvrPlan, Hls, HlsKeys, HttpServer, OnError, Remux};
 pub use settings::{OnConflict, Play, Publish, Settings, TimeJitter, Vhost};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::block::Block;
+use super::forward::Forward;
 use super::ingest::{self, Ingest};
 use super::outputs::{Dvr, Hls, HttpServer, Remux};
 use super::table::DEFAULT_VHOST;
@@ -70,6 +71,8 @@ pub struct Vhost {
     pub play: Play,
     /// How streams are published.
     pub publish: Publish,
+    /// Where its streams are sent on to, if they are.
+    pub forward: Option<Forward>,
     /// Live streams over HTTP, where they are turned on.
     pub remux: Option<Remux>,
     /// HLS, where it is turned on.
@@ -222,6 +225,7 @@ impl Vhost {
             out_ack_size: vhost.number("out_ack_size")?,
             play: Play::read(&vhost.block("vhost/play"), vhost.switch("min_latency")?)?,
             publish: Publish::read(&vhost.block("vhost/publish"))?,
+            forward: Forward::read(&vhost.block("vhost/forward"), warnings)?,
             remux: Remux::read(&vhost.block("vhost/http_remux"))?,
             hls: Hls::read(&vhost.block("vhost/hls"))?.map(Arc::new),
             dvr: Dvr::read(&vhost.block("vhost/dvr"))?.map(Arc::new),

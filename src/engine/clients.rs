@@ -2,7 +2,7 @@
 
 use log::info;
 
-use super::conn::{Conn, Flushed};
+use super::conn::{Conn, Flushed, Playing};
 use super::session::Said;
 use super::timers::{Alarm, Timers};
 use super::{Engine, Event, KEPT, READ_BUDGET, READ_BYTES, Subject, sys};
@@ -81,7 +81,9 @@ impl Engine {
         let Some(conn) = self.conns.find_mut(id).filter(|conn| !conn.dead) else { return };
         let stream = conn.play.as_ref().map(|playing| playing.stream);
         let stream = stream.and_then(|stream| self.hub.stream_mut(stream));
-        match conn.flush(now, stream, &mut self.frames) {
+        let flushed = conn.flush(now, stream, &mut self.frames);
+        let has_skipped = conn.owner.is_some() && conn.play.as_mut().is_some_and(Playing::has_skipped);
+        match flushed {
             Ok(Flushed::All) if conn.closing => {
                 // What came and is not read would make the close a reset, and the peer lose the reason.
                 for _ in 0..READ_BUDGET / READ_BYTES {
@@ -92,7 +94,9 @@ impl Engine {
                 let why = conn.session.last_words();
                 self.doom(id, why);
             }
-            Ok(Flushed::All) if conn.ending => self.end_push(now, id),
+            Ok(Flushed::All) if conn.play.as_ref().is_some_and(|play| play.until.is_some()) => {
+                self.end_push(now, id);
+            }
             #[cfg(feature = "http")]
             Ok(Flushed::All) if conn.session.has_source() => {
                 if self.pump(now, id) {
@@ -118,6 +122,9 @@ impl Engine {
             Ok(Flushed::More) => self.queue(id),
             Ok(Flushed::Blocked) => arm(&mut self.timers, id, conn),
             Err(e) => self.doom(id, &fault("sending", &e)),
+        }
+        if has_skipped {
+            self.on_skip(now, id);
         }
     }
 
@@ -187,6 +194,10 @@ impl Engine {
         {
             let why = format!("the peer has taken nothing for {} ms", conn.stall.as_millis());
             self.doom(id, &why);
+            return;
+        }
+        if conn.ends.is_some_and(|at| at <= now) {
+            self.doom(id, "the peer has not taken what was left of the stream in time");
             return;
         }
         self.arm(id);
@@ -284,7 +295,7 @@ impl Engine {
 
     fn close(&mut self, now: Time, id: u32, why: &str) {
         match self.conns.find(id).is_some_and(|conn| conn.session.is_outgoing()) {
-            true => self.stop_push(now, id),
+            true => self.on_push_closed(now, id),
             false => self.stop_play(now, id),
         }
         while let Some((message_stream, _)) = self.conns.find(id).and_then(|c| c.publishes.first().copied()) {
@@ -341,7 +352,7 @@ pub(super) fn fault(doing: &str, error: &std::io::Error) -> String {
 /// Sets the connection's alarm, if it is due earlier than the one that is set.
 pub(super) fn arm(timers: &mut Timers, id: u32, conn: &mut Conn) {
     let stalled = conn.blocked_since().map(|since| since + conn.stall);
-    let next = [conn.deadline, stalled, conn.ready_by].into_iter().flatten().min();
+    let next = [conn.deadline, stalled, conn.ready_by, conn.ends].into_iter().flatten().min();
     if let Some(at) = next
         && conn.armed.is_none_or(|armed| at < armed)
     {

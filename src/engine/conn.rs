@@ -38,8 +38,8 @@ pub(super) struct Conn {
     pub(super) session: Session,
     /// Who has made it, where it is ours.
     pub(super) owner: Option<Owner>,
-    /// Once everything of the stream is sent, it is over.
-    pub(super) ending: bool,
+    /// When it is closed, whatever it has yet to send.
+    pub(super) ends: Option<Time>,
     /// Input that came before the host's word on a request.
     pub(super) held: Vec<u8>,
     pub(super) play: Option<Playing>,
@@ -106,6 +106,10 @@ pub(super) struct Playing {
     pub(super) format: Format,
     /// Whether it has been sent anything of the stream.
     pub(super) started: bool,
+    /// The frame before which it is over, where its end has come.
+    pub(super) until: Option<u64>,
+    /// How often it had skipped frames when that was last looked at.
+    skips_seen: u32,
 }
 
 /// How a flush ended.
@@ -126,7 +130,7 @@ impl Conn {
             peer,
             session,
             owner: None,
-            ending: false,
+            ends: None,
             held: Vec::new(),
             play: None,
             publishes: SmallVec::new(),
@@ -293,6 +297,7 @@ impl Conn {
         let playing = self.play.as_mut()?;
         let idle = self.rest.is_empty() && self.out.is_empty();
         if !idle
+            || playing.until.is_some()
             || playing.format.lane() != newest.lane
             || !playing.player.lacks_only(newest.seq, &newest.frame)
         {
@@ -374,7 +379,18 @@ pub(super) type Frames = Vec<(u64, Bytes)>;
 
 impl Playing {
     pub(super) fn new(stream: u32, player: Player, format: Format) -> Self {
-        Self { stream, player, format, started: false }
+        Self { stream, player, format, started: false, until: None, skips_seen: 0 }
+    }
+
+    /// Whether it has skipped frames since this was last asked.
+    pub(super) fn has_skipped(&mut self) -> bool {
+        let skips = self.player.skips();
+        std::mem::replace(&mut self.skips_seen, skips) != skips
+    }
+
+    /// Whether nothing more is to be sent of what it plays.
+    fn is_over(&self) -> bool {
+        self.until.is_some_and(|end| self.player.cursor() >= end)
     }
 
     /// The newest frame of its stream in this player's format, if that is all that it lacks.
@@ -400,6 +416,9 @@ impl Playing {
         out_bytes: &mut usize,
         frames: &mut Frames,
     ) -> bool {
+        if self.is_over() {
+            return false;
+        }
         if !self.started {
             if !self.format.may_start(now, stream) {
                 if stream.publisher().is_none() {
@@ -419,7 +438,11 @@ impl Playing {
         let (ring, mut lane) = stream.ring_and_lane(self.format.lane());
         // One place is kept for the rest of what was sent in part.
         while out.len() + frames.len() < GATHER - 1 && bytes < GATHER_BYTES {
-            match self.player.step(ring, queue_us) {
+            let step = self.player.step(ring, queue_us);
+            if self.is_over() {
+                return false;
+            }
+            match step {
                 Step::Wait => return false,
                 Step::Headers(headers, at) => {
                     let headers = self.format.headers(ring, headers);

@@ -29,6 +29,7 @@ impl Engine {
         let (mut oldest, mut waits_for_key) = (u64::MAX, false);
         // One for each format: whoever is up to date gets it without further ado.
         let mut newest = SmallVec::<[Newest; 4]>::new();
+        let mut skipped = SmallVec::<[u32; 4]>::new();
         let mut at = 0;
         while let Some(&player) = stream.players().get(at) {
             at += 1;
@@ -49,13 +50,17 @@ impl Engine {
                     }
                 }
             }
-            if let Some(playing) = &conn.play {
+            if let Some(playing) = &mut conn.play {
+                if conn.owner.is_some() && playing.has_skipped() {
+                    skipped.push(player);
+                }
                 oldest = oldest.min(playing.player.cursor());
                 waits_for_key |= playing.player.waits_for_key();
             }
         }
         stream.flushed(now, oldest);
-        if waits_for_key {
+        skipped.into_iter().for_each(|conn| self.on_skip(now, conn));
+        if waits_for_key && let Some(stream) = self.hub.stream_mut(id) {
             stream.want_key();
             self.ask_for_key(id);
         }

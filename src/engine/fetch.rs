@@ -23,6 +23,8 @@ const REDIRECTS_MAX: u32 = 5;
 pub(super) enum Purpose {
     /// A stream, or a piece of one, for this ingest; the number is the ingest's own.
     Ingest(u32, u32),
+    /// Where a stream is forwarded to.
+    Forward(u32),
 }
 
 /// A request to be.
@@ -205,6 +207,7 @@ impl Engine {
     fn on_fetched(&mut self, now: Time, id: u32, purpose: Purpose, fetched: Fetched) {
         match purpose {
             Purpose::Ingest(ingest, _) => self.on_ingest_fetched(now, ingest, id, fetched),
+            Purpose::Forward(backend) => self.on_backend_fetched(now, backend, fetched),
         }
     }
 }

@@ -3,13 +3,19 @@
 //! A forward is a player whose connection we have made: it has a place in the stream's ring, shares the wire
 //! images of its format, skips to a keyframe when the server is slow, and costs what a player costs.
 
+#[cfg(feature = "http")]
+mod backend;
+mod configured;
+
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use log::{info, warn};
+use log::{debug, info, warn};
 use mio::net::TcpStream;
+use smallvec::SmallVec;
 
-use super::conn::Playing;
+use super::conn::{Conn, Playing};
 use super::format::{Format, Rtmp};
 use super::outgoing::Owner;
 use super::relays::{Direction, RelayInfo, RelayNews, RelayState, until};
@@ -19,14 +25,25 @@ use super::timers::Alarm;
 use super::{Engine, Event};
 use crate::error::{Code, Error, Result};
 use crate::hub::Name;
-use crate::rtmp::client::{Auth, Event as Said, Options, Purpose, Session as Client};
+use crate::rtmp::client::{Auth, Ended, Event as Said, Options, Purpose, Session as Client};
 use crate::rtmp::url::RtmpUrl;
 use crate::time::Time;
+
+#[cfg(feature = "http")]
+pub(super) use backend::Backend;
 
 /// How often a server may send us elsewhere before that is a failure.
 const REDIRECTS_MAX: u32 = 5;
 /// How long what is left of a stream that has ended may take.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long a server may believe that a publish which we have ended still goes on.
+const BUSY_FOR: Duration = Duration::from_secs(3);
+/// When it is asked again meanwhile.
+const BUSY_WAIT: Duration = Duration::from_millis(200);
+/// How many such publishes are remembered.
+const LEFT_MAX: usize = 256;
+/// How often a server is said to be too slow.
+const SKIPS_EVERY: Duration = Duration::from_secs(10);
 
 /// A forward to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +56,7 @@ pub struct ForwardOptions {
     pub stream: String,
     /// Where it goes: `rtmp[s]://[user[:password]@]host[:port]/app/stream[?parameters]`.
     pub url: String,
-    /// How often it is tried, and for how long.
+    /// How often it is tried at each publish, and for how long.
     pub retry: RetryPolicy,
 }
 
@@ -50,8 +67,10 @@ pub(super) struct Forward {
     url: RtmpUrl,
     policy: RetryPolicy,
     /// Whether the configuration has made it, so that it goes when the stream or the setting does.
-    pub(super) configured: bool,
+    configured: bool,
     state: State,
+    /// What the stream goes over while another connection is made in its place.
+    former: Option<Former>,
     /// The state that was told last.
     told: RelayState,
     retry: Retry,
@@ -59,8 +78,12 @@ pub(super) struct Forward {
     moved: Option<RtmpUrl>,
     redirects: u32,
     auth: Option<Auth>,
+    /// When the server was last said to be too slow.
+    slow: Option<Time>,
     reason: String,
     starts: u32,
+    /// All its connections, those too that have yet to send what is left.
+    conns: SmallVec<[u32; 2]>,
     /// Of connections that have ended.
     sent: u64,
     skips: u32,
@@ -78,6 +101,18 @@ enum State {
     Ended,
 }
 
+/// Publishes that we have ended a moment ago, by where they went.
+#[derive(Debug, Default)]
+pub(super) struct Left(VecDeque<(Time, String)>);
+
+/// A connection that the stream flows over, since when, and where the server had sent us for it.
+#[derive(Debug)]
+struct Former {
+    conn: u32,
+    since: Time,
+    moved: Option<RtmpUrl>,
+}
+
 impl Engine {
     /// Sends a stream on to another server whenever it is published, and answers the forward's id. It goes on
     /// until [`Engine::forward_close`], whatever becomes of the server, unless its policy says otherwise.
@@ -85,7 +120,7 @@ impl Engine {
         let name = self.name(&options.vhost, &options.app, &options.stream)?;
         let url = RtmpUrl::parse(&options.url)
             .map_err(|e| Error::new(Code::InvalidArgument, format!("forward to {:?}: {e}", options.url)))?;
-        self.add_forward(name, url, options.retry, false)
+        self.add_forward(Forward::new(name, url, options.retry, false))
     }
 
     /// Ends a forward. The server is told.
@@ -93,68 +128,52 @@ impl Engine {
         if self.forwards.find(id).is_none() {
             return Err(Error::new(Code::NotFound, format!("no forward {id}")));
         }
-        self.remove_forward(self.now(), id);
+        self.remove_forward(self.now(), id, false);
         Ok(())
     }
 
-    pub(super) fn add_forward(
-        &mut self,
-        name: Name,
-        url: RtmpUrl,
-        policy: RetryPolicy,
-        configured: bool,
-    ) -> Result<u32> {
-        let id = self.forwards.insert_with(|_| Forward {
-            name: name.clone(),
-            url,
-            policy,
-            configured,
-            state: State::Idle,
-            told: RelayState::Idle,
-            retry: Retry::default(),
-            moved: None,
-            redirects: 0,
-            auth: None,
-            reason: String::new(),
-            starts: 0,
-            sent: 0,
-            skips: 0,
-        });
+    fn add_forward(&mut self, forward: Forward) -> Result<u32> {
+        let stream = self.hub.find(&forward.name).and_then(|id| self.hub.stream(id));
+        let is_published = stream.is_some_and(|stream| stream.publisher().is_some());
+        let id = self.forwards.insert_with(|_| forward);
         let id = id.ok_or_else(|| Error::new(Code::Limit, "too many forwards"))?;
-        let now = self.now();
-        let stream = self.hub.find(&name).and_then(|id| self.hub.stream(id));
-        if stream.is_some_and(|stream| stream.publisher().is_some()) {
-            self.start_forward(now, id);
+        if is_published {
+            self.start_forward(self.now(), id);
         }
         Ok(id)
     }
 
-    /// Ends a forward, and that is all of it.
-    pub(super) fn remove_forward(&mut self, now: Time, id: u32) {
-        self.stop_forward(now, id, false);
+    /// Ends a forward, and that is all of it. What is left of its stream is sent if it `may_finish`.
+    fn remove_forward(&mut self, now: Time, id: u32, may_finish: bool) {
+        self.stop_forward(now, id, may_finish);
         self.set_forward(now, id, State::Ended, "");
         self.forwards.remove(id);
         self.tell(Event::RelayGone { relay: id });
     }
 
     /// A publish of this stream has begun.
-    pub(super) fn begin_forwards(&mut self, now: Time, name: &Name) {
-        for id in self.forwards.ids() {
-            if self.forwards.find(id).is_some_and(|forward| forward.name == *name) {
-                self.stop_forward(now, id, true);
-                self.start_forward(now, id);
+    pub(super) fn begin_forwards(&mut self, now: Time, stream: u32, name: &Name) {
+        for id in self.forwards_of(name) {
+            self.stop_forward(now, id, true);
+            if let Some(forward) = self.forwards.find_mut(id) {
+                forward.retry = Retry::default();
             }
+            self.start_forward(now, id);
+        }
+        self.configure_forwards_of(now, stream);
+    }
+
+    /// The publish of this stream has ended: its forwards send what is left. The host's wait for the next.
+    pub(super) fn end_forwards(&mut self, now: Time, name: &Name) {
+        self.end_configured(now, name);
+        for id in self.forwards_of(name) {
+            self.stop_forward(now, id, true);
+            self.set_forward(now, id, State::Idle, "");
         }
     }
 
-    /// The publish of this stream has ended: its forwards send what is left and wait for the next.
-    pub(super) fn end_forwards(&mut self, now: Time, name: &Name) {
-        for id in self.forwards.ids() {
-            if self.forwards.find(id).is_some_and(|forward| forward.name == *name) {
-                self.stop_forward(now, id, true);
-                self.set_forward(now, id, State::Idle, "");
-            }
-        }
+    fn forwards_of(&self, name: &Name) -> Vec<u32> {
+        self.forwards.iter().filter(|(_, forward)| forward.name == *name).map(|(id, _)| id).collect()
     }
 
     pub(super) fn on_forward_alarm(&mut self, now: Time, id: u32) {
@@ -167,32 +186,30 @@ impl Engine {
 
     fn start_forward(&mut self, now: Time, id: u32) {
         let Some(forward) = self.forwards.find(id) else { return };
-        let url = forward.moved.as_ref().unwrap_or(&forward.url);
-        let (host, port, limit) = (url.host.clone(), url.port, forward.policy.connect);
+        let (host, port, limit) =
+            (forward.target().host.clone(), forward.target().port, forward.policy.connect);
         match self.dial(now, Owner::Forward(id), &host, port, limit) {
             Some(dial) => self.set_forward(now, id, State::Dialing(dial), ""),
-            None => self.fail_forward(now, id, "too many connections are being made"),
+            None => self.retry_forward(now, id, "too many connections are being made"),
         }
     }
 
-    /// Lets go of its connection. What is left of the stream is sent first if it `may_finish`.
+    /// Lets go of its connections. What is left of the stream is sent first if it `may_finish`.
     fn stop_forward(&mut self, now: Time, id: u32, may_finish: bool) {
         let Some(forward) = self.forwards.find_mut(id) else { return };
-        (forward.moved, forward.redirects) = (None, 0);
+        (forward.moved, forward.redirects, forward.auth) = (None, 0, None);
+        if let Some(former) = forward.former.take() {
+            self.retire_conn(now, former.conn, may_finish);
+        }
+        self.disconnect_forward(now, id, may_finish);
+    }
+
+    /// Lets go of the connection that it goes by, or of what is to become one.
+    fn disconnect_forward(&mut self, now: Time, id: u32, may_finish: bool) {
+        let Some(forward) = self.forwards.find_mut(id) else { return };
         match std::mem::replace(&mut forward.state, State::Idle) {
             State::Dialing(dial) => self.undial(dial),
-            State::Asking(conn) => self.let_go(now, conn, "the stream has ended"),
-            State::Running(conn, _) => {
-                self.count_forward(id, conn);
-                match self.conns.find_mut(conn) {
-                    Some(found) if may_finish => {
-                        (found.owner, found.ending) = (None, true);
-                        found.stall = found.stall.min(LAST_WORDS);
-                        self.queue(conn);
-                    }
-                    _ => self.let_go(now, conn, "the forward has ended"),
-                }
-            }
+            State::Asking(conn) | State::Running(conn, _) => self.retire_conn(now, conn, may_finish),
             State::Idle | State::Waiting(_) | State::Ended => {}
         }
     }
@@ -201,7 +218,7 @@ impl Engine {
         let salt = self.totals.accepted ^ u64::from(id).rotate_left(32);
         let entropy = self.entropy(salt.wrapping_add(now.as_micros()));
         let Some(forward) = self.forwards.find(id) else { return };
-        let url = forward.moved.as_ref().unwrap_or(&forward.url).clone();
+        let url = forward.target().clone();
         let (policy, auth) = (forward.policy, forward.auth.clone());
         let link = match self.link_to(socket, &url.host, url.scheme == "rtmps") {
             Ok(link) => link,
@@ -211,58 +228,73 @@ impl Engine {
         options.timeout = policy.connect;
         options.auth = auth;
         let session = Session::RtmpClient(Box::new(Client::new(now, entropy, options)));
-        if let Some(conn) = self.open(now, Owner::Forward(id), link, peer, session) {
-            if let Some(conn) = self.conns.find_mut(conn) {
-                conn.stall = policy.stall;
-            }
-            self.set_forward(now, id, State::Asking(conn), "");
+        let Some(conn) = self.open(now, Owner::Forward(id), link, peer, session) else { return };
+        if let Some(conn) = self.conns.find_mut(conn) {
+            conn.stall = policy.stall;
         }
+        if let Some(forward) = self.forwards.find_mut(id) {
+            forward.conns.push(conn);
+        }
+        self.set_forward(now, id, State::Asking(conn), "");
     }
 
     pub(super) fn on_forward_event(&mut self, now: Time, id: u32, conn: u32, said: Said) {
         match said {
             Said::Connected(_) | Said::Frame { .. } | Said::Bad { .. } => {}
             Said::Started => self.run_forward(now, id, conn),
-            Said::Redirect { url, .. } => {
-                let Some(forward) = self.forwards.find_mut(id) else { return };
-                forward.redirects = forward.redirects.saturating_add(1);
-                if forward.redirects > REDIRECTS_MAX {
-                    let why = format!("the server sends us elsewhere, {REDIRECTS_MAX} times in a row");
-                    self.fail_forward(now, id, &why);
-                    return;
-                }
-                info!(id = conn; "forward of {} is sent on to {}", forward.name, url.tc_url());
-                forward.moved = Some(*url);
-                self.begin_anew(now, id);
-            }
+            Said::Redirect { url, goes_on } => self.move_forward(now, id, *url, goes_on),
             Said::Authenticate(auth) => {
+                self.disconnect_forward(now, id, false);
                 if let Some(forward) = self.forwards.find_mut(id) {
                     forward.auth = Some(auth);
                 }
-                self.begin_anew(now, id);
+                self.start_forward(now, id);
             }
             Said::Ended(how) => {
-                self.fail_forward(now, id, &format!("the server has ended the stream: {how:?}"))
+                let why = match how {
+                    Ended::Unpublished | Ended::Stopped => "the server has ended the stream",
+                    Ended::Closed => "the server closes the connection",
+                };
+                self.fail_forward(now, id, why);
             }
         }
     }
 
-    /// The same over another connection, at once.
-    fn begin_anew(&mut self, now: Time, id: u32) {
-        let Some(forward) = self.forwards.find(id) else { return };
-        let kept = (forward.moved.clone(), forward.redirects);
-        self.stop_forward(now, id, false);
-        if let Some(forward) = self.forwards.find_mut(id) {
-            (forward.moved, forward.redirects) = kept;
+    /// The server sends us elsewhere. Where the stream may go on meanwhile, it does so until it flows there.
+    fn move_forward(&mut self, now: Time, id: u32, url: RtmpUrl, goes_on: bool) {
+        let Some(forward) = self.forwards.find_mut(id) else { return };
+        if matches!(forward.state, State::Running(_, since) if now.since(since) >= forward.policy.stable) {
+            forward.redirects = 0;
         }
+        forward.redirects = forward.redirects.saturating_add(1);
+        let is_too_often = forward.redirects > REDIRECTS_MAX;
+        if is_too_often && !goes_on {
+            let why = format!("the server sends us elsewhere, {REDIRECTS_MAX} times in a row");
+            self.fail_forward(now, id, &why);
+            return;
+        }
+        match forward.state {
+            State::Running(..) if is_too_often => {
+                warn!("forward of {} stays: it was sent elsewhere {REDIRECTS_MAX} times", forward.name);
+                return;
+            }
+            State::Running(conn, since) if goes_on => {
+                forward.former = Some(Former { conn, since, moved: forward.moved.take() });
+                if let Some(conn) = self.conns.find_mut(conn) {
+                    conn.owner = Some(Owner::Former(id));
+                }
+            }
+            _ => self.disconnect_forward(now, id, false),
+        }
+        let Some(forward) = self.forwards.find_mut(id) else { return };
+        info!("forward of {} is sent on to {}", forward.name, shown(&url));
+        (forward.moved, forward.auth) = (Some(url), None);
         self.start_forward(now, id);
     }
 
     /// The server lets us publish: the stream flows from here on.
     fn run_forward(&mut self, now: Time, id: u32, conn: u32) {
-        let Some(forward) = self.forwards.find_mut(id) else { return };
-        forward.retry.up(now);
-        forward.starts = forward.starts.saturating_add(1);
+        let Some(forward) = self.forwards.find(id) else { return };
         let name = forward.name.clone();
         let Some(vhost) = self.settings.vhost(&name.vhost).cloned() else {
             self.fail_forward(now, id, "the vhost is no longer served");
@@ -272,95 +304,171 @@ impl Engine {
             self.fail_forward(now, id, "too many streams");
             return;
         };
-        let Some(found) = self.conns.find_mut(conn) else {
+        let Some(Conn { session: Session::RtmpClient(session), play, .. }) = self.conns.find_mut(conn) else {
             self.hub.stop_push(now, stream, conn);
             return;
         };
-        let Session::RtmpClient(session) = &found.session else { return };
         let format =
             Format::Rtmp(Rtmp::server(session.message_stream(), session.chunk_size(), session.hevc()));
-        found.play = Some(Playing::new(stream, player, format));
+        *play = Some(Playing::new(stream, player, format));
         if let Some(stream) = self.hub.stream_mut(stream) {
             stream.attach(format.lane(), || format.mux());
         }
         self.ask_for_key(stream);
         self.queue(conn);
-        self.set_forward(now, id, State::Running(conn, now), "");
+        let mut since = now;
+        if let Some(forward) = self.forwards.find_mut(id) {
+            forward.starts = forward.starts.saturating_add(1);
+            match forward.former.take() {
+                Some(former) => {
+                    since = former.since;
+                    self.retire_conn(now, former.conn, true);
+                }
+                None => forward.retry.up(now),
+            }
+        }
+        self.set_forward(now, id, State::Running(conn, since), "");
     }
 
     /// It has failed: it is tried again, if its policy says so.
     pub(super) fn fail_forward(&mut self, now: Time, id: u32, why: &str) {
-        let entropy = self.entropy(now.as_micros() ^ u64::from(id));
+        let Some(forward) = self.forwards.find_mut(id) else { return };
+        let was_asking = matches!(forward.state, State::Asking(_));
+        if !was_asking && !matches!(forward.state, State::Dialing(_) | State::Running(..)) {
+            return;
+        }
+        self.disconnect_forward(now, id, false);
+        let Some(forward) = self.forwards.find_mut(id) else { return };
+        if let Some(former) = forward.former.take() {
+            let before = former.moved.as_ref().unwrap_or(&forward.url);
+            let is_same = (&before.host, before.port) == (&forward.target().host, forward.target().port);
+            if !(was_asking && is_same) {
+                self.stay(now, id, former, why);
+                return;
+            }
+            // It takes the stream only once.
+            self.retire_conn(now, former.conn, true);
+        }
         let Some(forward) = self.forwards.find(id) else { return };
-        if !matches!(forward.state, State::Dialing(_) | State::Asking(_) | State::Running(..)) {
+        if was_asking && self.left.is_recent(now, &shown(forward.target())) {
+            // It may think that our last publish still goes on: no failure, and soon over.
+            if let Some(forward) = self.forwards.find_mut(id) {
+                forward.auth = None;
+            }
+            self.wait_forward(now, id, now + BUSY_WAIT, why);
             return;
         }
         self.stop_forward(now, id, false);
+        self.retry_forward(now, id, why);
+    }
+
+    fn retry_forward(&mut self, now: Time, id: u32, why: &str) {
+        let entropy = self.entropy(now.as_micros() ^ u64::from(id));
         let Some(forward) = self.forwards.find_mut(id) else { return };
         let policy = forward.policy;
         match forward.retry.failed(now, &policy, entropy) {
-            Some(at) => {
-                self.timers.set(at, Alarm::Forward(id));
-                self.set_forward(now, id, State::Waiting(at), why);
-            }
+            Some(at) => self.wait_forward(now, id, at, why),
             None => self.set_forward(now, id, State::Ended, why),
         }
     }
 
-    /// What a connection's player leaves is counted with its forward.
-    fn count_forward(&mut self, id: u32, conn: u32) {
-        let Some(found) = self.conns.find(conn) else { return };
-        let (sent, skips) = (found.sent, found.play.as_ref().map_or(0, |playing| playing.player.skips()));
-        if let Some(forward) = self.forwards.find_mut(id) {
-            forward.sent = forward.sent.saturating_add(sent);
-            forward.skips = forward.skips.saturating_add(skips);
+    fn wait_forward(&mut self, now: Time, id: u32, at: Time, why: &str) {
+        self.timers.set(at, Alarm::Forward(id));
+        self.set_forward(now, id, State::Waiting(at), why);
+    }
+
+    /// Where the server has sent us the stream is not taken: it goes on where it is.
+    fn stay(&mut self, now: Time, id: u32, former: Former, why: &str) {
+        let Some(forward) = self.forwards.find_mut(id) else { return };
+        let why =
+            format!("{} does not take the stream, which goes on where it is: {why}", shown(forward.target()));
+        (forward.moved, forward.auth) = (former.moved, None);
+        if let Some(conn) = self.conns.find_mut(former.conn) {
+            conn.owner = Some(Owner::Forward(id));
+        }
+        self.set_forward(now, id, State::Running(former.conn, former.since), &why);
+    }
+
+    /// A former connection has ended. If the stream still went over it, it has failed like any other; the next
+    /// one is being made already.
+    pub(super) fn lose_former(&mut self, now: Time, id: u32, why: &str) {
+        let Some(forward) = self.forwards.find_mut(id) else { return };
+        let conns = &self.conns;
+        if forward.former.take_if(|former| conns.find(former.conn).is_none()).is_some() {
+            debug!("forward of {}: the former connection has ended: {why}", forward.name);
+            let state = forward.state;
+            self.set_forward(now, id, state, "");
         }
     }
 
     fn set_forward(&mut self, now: Time, id: u32, state: State, why: &str) {
         let Some(forward) = self.forwards.find_mut(id) else { return };
+        let entered = forward.state != state;
         forward.state = state;
-        let before = std::mem::replace(&mut forward.told, state.told());
+        let told = forward.told();
+        let before = std::mem::replace(&mut forward.told, told);
         if !why.is_empty() {
-            forward.reason = why.to_owned();
+            why.clone_into(&mut forward.reason);
         }
-        if before == state.told() && why.is_empty() {
+        let runs_anew = entered && matches!(state, State::Running(..));
+        if before == told && why.is_empty() && !runs_anew {
             return;
         }
-        let Forward { name, url, .. } = &*forward;
-        let (name, url) = (name.clone(), shown(url));
-        let next = until(now, state.next());
+        let (name, url, next) = (&forward.name, shown(forward.target()), until(now, state.next()));
         match state {
-            State::Running(conn, _) => info!(id = conn; "forwards {name} to {url}"),
+            State::Running(conn, _) if why.is_empty() => info!(id = conn; "forwards {name} to {url}"),
+            State::Running(conn, _) => warn!(id = conn; "forward of {name} to {url}: {why}"),
             State::Waiting(_) => {
                 warn!("forward of {name} to {url}: {why}; trying again in {} ms", next.as_millis());
             }
-            State::Ended if !why.is_empty() => warn!("forward of {name} to {url}: {why}; giving up"),
-            _ => {}
+            State::Ended if why.is_empty() => info!("forward of {name} to {url} is over"),
+            State::Ended => warn!("forward of {name} to {url}: {why}; giving up"),
+            State::Idle | State::Dialing(_) | State::Asking(_) => {}
         }
+        self.tell_forward(now, id, why);
+    }
+
+    fn tell_forward(&mut self, now: Time, id: u32, why: &str) {
+        let Some(forward) = self.forwards.find(id) else { return };
         let news = RelayNews {
             direction: Direction::Forward,
             id,
-            stream: self.hub.find(&name).unwrap_or(0),
-            name,
-            url,
-            state: state.told(),
+            stream: self.hub.find(&forward.name).unwrap_or(0),
+            name: forward.name.clone(),
+            url: shown(forward.target()),
+            state: forward.told(),
             reason: why.to_owned(),
-            next,
+            next: until(now, forward.state.next()),
         };
         self.tell(Event::Relay(news));
     }
 
     // The connection's side.
 
+    /// A forward has no more use for one of its connections: what is left of the stream is sent if it
+    /// `may_finish`, and the server is told.
+    fn retire_conn(&mut self, now: Time, id: u32, may_finish: bool) {
+        let Some(conn) = self.conns.find_mut(id) else { return };
+        let Some(Owner::Forward(forward) | Owner::Former(forward)) = conn.owner else { return };
+        conn.owner = Some(Owner::Former(forward));
+        conn.ends = Some(now + LAST_WORDS);
+        match (&mut conn.play, &conn.session) {
+            (Some(playing), Session::RtmpClient(session)) if may_finish => {
+                let end = self.hub.stream(playing.stream).map_or(0, |stream| stream.ring().head());
+                playing.until = Some(end);
+                self.left.note(now, shown(session.url()));
+                self.queue(id);
+            }
+            _ => self.end_push(now, id),
+        }
+        self.arm(id);
+    }
+
     /// Everything of an ended stream is sent: the server is told that it has.
     pub(super) fn end_push(&mut self, now: Time, id: u32) {
         self.stop_push(now, id);
-        if let Some(conn) = self.conns.find_mut(id) {
-            conn.ending = false;
-            if let Session::RtmpClient(session) = &mut conn.session {
-                session.finish();
-            }
+        if let Some(Conn { session: Session::RtmpClient(session), .. }) = self.conns.find_mut(id) {
+            session.finish();
         }
         self.drain(now, id);
         self.queue(id);
@@ -369,47 +477,121 @@ impl Engine {
     /// A connection no longer sends its stream on.
     pub(super) fn stop_push(&mut self, now: Time, id: u32) {
         let Some(conn) = self.conns.find_mut(id) else { return };
-        let owner = conn.owner;
-        if let Some(Owner::Forward(forward)) = owner {
-            self.count_forward(forward, id);
+        let Some(playing) = conn.play.take() else { return };
+        if let Some(Owner::Forward(forward) | Owner::Former(forward)) = conn.owner
+            && let Some(forward) = self.forwards.find_mut(forward)
+        {
+            forward.skips = forward.skips.saturating_add(playing.player.skips());
         }
-        let Some(playing) = self.conns.find_mut(id).and_then(|conn| conn.play.take()) else { return };
         if let Some(stream) = self.hub.stream_mut(playing.stream) {
             stream.detach(playing.format.lane());
         }
         self.hub.stop_push(now, playing.stream, id);
     }
+
+    /// A connection of ours is being closed.
+    pub(super) fn on_push_closed(&mut self, now: Time, id: u32) {
+        self.stop_push(now, id);
+        if let Some(Conn { owner: Some(Owner::Forward(forward) | Owner::Former(forward)), sent, .. }) =
+            self.conns.find(id)
+            && let Some(forward) = self.forwards.find_mut(*forward)
+        {
+            forward.conns.retain(|conn| *conn != id);
+            forward.sent = forward.sent.saturating_add(*sent);
+        }
+    }
+
+    /// A server is too slow: frames up to a keyframe were left out.
+    pub(super) fn on_skip(&mut self, now: Time, conn: u32) {
+        let Some(Owner::Forward(id)) = self.conns.find(conn).and_then(|conn| conn.owner) else { return };
+        let Some(forward) = self.forwards.find_mut(id) else { return };
+        if forward.slow.is_some_and(|at| now.since(at) < SKIPS_EVERY) {
+            return;
+        }
+        forward.slow = Some(now);
+        let Some(forward) = self.forwards.find(id) else { return };
+        let (_, skips) = forward.counts(self);
+        let why =
+            format!("the server is too slow: frames up to a keyframe were left out, {skips} times so far");
+        warn!(id = conn; "forward of {} to {}: {why}", forward.name, shown(forward.target()));
+        self.tell_forward(now, id, &why);
+    }
+}
+
+impl Left {
+    fn note(&mut self, now: Time, url: String) {
+        while self.0.len() >= LEFT_MAX || self.0.front().is_some_and(|(at, _)| now.since(*at) >= BUSY_FOR) {
+            self.0.pop_front();
+        }
+        self.0.push_back((now, url));
+    }
+
+    fn is_recent(&self, now: Time, url: &str) -> bool {
+        self.0.iter().any(|(at, left)| now.since(*at) < BUSY_FOR && left == url)
+    }
 }
 
 impl Forward {
-    pub(super) fn name(&self) -> &Name {
-        &self.name
+    fn new(name: Name, url: RtmpUrl, policy: RetryPolicy, configured: bool) -> Self {
+        Self {
+            name,
+            url,
+            policy,
+            configured,
+            state: State::Idle,
+            former: None,
+            told: RelayState::Idle,
+            retry: Retry::default(),
+            moved: None,
+            redirects: 0,
+            auth: None,
+            slow: None,
+            reason: String::new(),
+            starts: 0,
+            conns: SmallVec::new(),
+            sent: 0,
+            skips: 0,
+        }
     }
 
-    pub(super) fn url(&self) -> &RtmpUrl {
-        &self.url
+    /// Where it goes now.
+    fn target(&self) -> &RtmpUrl {
+        self.moved.as_ref().unwrap_or(&self.url)
+    }
+
+    fn told(&self) -> RelayState {
+        if self.former.is_some() { RelayState::Running } else { self.state.told() }
+    }
+
+    /// Bytes sent and jumps to a keyframe, over all its connections.
+    fn counts(&self, engine: &Engine) -> (u64, u32) {
+        let conns = self.conns.iter().filter_map(|conn| engine.conns.find(*conn));
+        conns.fold((self.sent, self.skips), |(sent, skips), conn| {
+            let own = conn.play.as_ref().map_or(0, |playing| playing.player.skips());
+            (sent.saturating_add(conn.sent), skips.saturating_add(own))
+        })
     }
 
     pub(super) fn info(&self, now: Time, id: u32, engine: &Engine) -> RelayInfo {
-        let (conn, since) = match self.state {
-            State::Running(conn, since) => (engine.conns.find(conn), since),
-            _ => (None, now),
+        let (bytes, skips) = self.counts(engine);
+        let since = match (&self.former, self.state) {
+            (Some(former), _) => former.since,
+            (None, State::Running(_, since)) => since,
+            _ => now,
         };
-        let sent = conn.map_or(0, |conn| conn.sent);
-        let skips = conn.and_then(|conn| conn.play.as_ref()).map_or(0, |playing| playing.player.skips());
         RelayInfo {
             direction: Direction::Forward,
             id,
             stream: engine.hub.find(&self.name).unwrap_or(0),
             name: self.name.clone(),
-            url: shown(&self.url),
-            state: self.state.told(),
+            url: shown(self.target()),
+            state: self.told(),
             reason: self.reason.clone(),
             next: until(now, self.state.next()),
             failures: self.retry.failures(),
             starts: self.starts,
-            bytes: self.sent.saturating_add(sent),
-            skips: self.skips.saturating_add(skips),
+            bytes,
+            skips,
             running: now.since(since),
         }
     }

@@ -116,10 +116,13 @@ impl Engine {
 
     /// A stream is being published: by `client`, or by this process if that is 0.
     pub(super) fn on_published(&mut self, now: Time, stream: u32, name: &Name, client: u32, param: &str) {
+        if let Some(found) = self.hub.stream_mut(stream) {
+            found.set_param(param);
+        }
         self.begin_taps(now, stream);
         let event = Event::Published(self.subject(client, stream, name, param));
         self.tell(event);
-        self.begin_forwards(now, name);
+        self.begin_forwards(now, stream, name);
     }
 
     /// It is published no longer.

@@ -134,6 +134,9 @@ pub struct Engine {
     ingests: Table<Ingest>,
     /// Their ids are relays' ids beside ingests'.
     forwards: Table<Forward>,
+    left: forward::Left,
+    #[cfg(feature = "http")]
+    backends: Table<forward::Backend>,
     dials: Table<Dial>,
     /// Their ids are tokens beside connections' ids.
     attempts: Table<Attempt>,
@@ -222,6 +225,9 @@ impl Engine {
             encoders: Table::default(),
             ingests: Table::default(),
             forwards: Table::apart(),
+            left: forward::Left::default(),
+            #[cfg(feature = "http")]
+            backends: Table::default(),
             dials: Table::default(),
             attempts: Table::apart(),
             resolver: None,
@@ -313,6 +319,7 @@ impl Engine {
         }
         self.configure_taps(self.now());
         self.configure_ingests();
+        self.configure_forwards(self.now());
         #[cfg(feature = "http")]
         self.configure_rates();
         Ok(())
@@ -377,6 +384,8 @@ impl Engine {
                 Alarm::Stream(id) => self.on_stream_alarm(now, id),
                 Alarm::Ingest(id) => self.on_ingest_alarm(now, id),
                 Alarm::Forward(id) => self.on_forward_alarm(now, id),
+                #[cfg(feature = "http")]
+                Alarm::Backend(id) => self.on_backend_alarm(now, id),
                 Alarm::Dial(id) => self.on_dial_alarm(now, id),
                 #[cfg(feature = "hls")]
                 Alarm::Hls(id) => self.on_hls_alarm(now, id),

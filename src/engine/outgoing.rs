@@ -18,6 +18,8 @@ use std::net::SocketAddr;
 pub(super) enum Owner {
     /// A stream is sent over it.
     Forward(u32),
+    /// A stream was sent over it: what is left of it still is, or it goes on until another connection stands.
+    Former(u32),
     /// A stream comes over it.
     Ingest(u32),
     /// A request is made over it.
@@ -29,6 +31,7 @@ impl Engine {
     pub(super) fn on_dialed(&mut self, now: Time, owner: Owner, socket: TcpStream, address: SocketAddr) {
         match owner {
             Owner::Forward(id) => self.on_forward_dialed(now, id, socket, address),
+            Owner::Former(_) => {}
             Owner::Ingest(id) => self.on_ingest_dialed(now, id, socket, address),
             #[cfg(feature = "http")]
             Owner::Fetch(id) => self.on_fetch_dialed(now, id, socket, address),
@@ -43,6 +46,7 @@ impl Engine {
     pub(super) fn on_owned_end(&mut self, now: Time, owner: Owner, why: &str) {
         match owner {
             Owner::Forward(id) => self.fail_forward(now, id, why),
+            Owner::Former(id) => self.lose_former(now, id, why),
             Owner::Ingest(id) => self.fail_ingest(now, id, why),
             #[cfg(feature = "http")]
             Owner::Fetch(id) => self.fail_fetch(now, id, why),
@@ -99,6 +103,8 @@ impl Engine {
         let Some(owner) = self.conns.find(id).and_then(|conn| conn.owner) else { return };
         match owner {
             Owner::Forward(forward) => self.on_forward_event(now, forward, id, event),
+            // It has said what it had to say.
+            Owner::Former(_) => {}
             Owner::Ingest(ingest) => self.on_ingest_event(now, ingest, id, event),
             #[cfg(feature = "http")]
             Owner::Fetch(_) => {}

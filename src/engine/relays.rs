@@ -30,7 +30,7 @@ pub enum RelayState {
     Ended,
 }
 
-/// A state has been entered.
+/// A state has been entered; or a forward, which goes on, has left frames out or stays where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelayNews {
     /// Which way.
@@ -45,7 +45,7 @@ pub struct RelayNews {
     pub url: String,
     /// What it does now.
     pub state: RelayState,
-    /// Why, where it has failed; the peer's own words where it has said some.
+    /// Why, where it has failed or the peer is too slow; the peer's own words where it has said some.
     pub reason: String,
     /// When it is tried again, from now; zero if it isn't.
     pub next: Duration,

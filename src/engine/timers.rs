@@ -16,6 +16,9 @@ pub(super) enum Alarm {
     Ingest(u32),
     /// A forward is tried again.
     Forward(u32),
+    /// Who knows where a stream is forwarded to is asked again.
+    #[cfg(feature = "http")]
+    Backend(u32),
     /// A connection that is being made takes its next step, or too long.
     Dial(u32),
     /// An HLS writer's stream has not come back, or requests have waited for too long.

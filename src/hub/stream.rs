@@ -54,6 +54,8 @@ pub struct Stream {
     lanes: SmallVec<[(LaneKey, Lane); 1]>,
     publisher: Option<Source>,
     publish_began: Time,
+    /// The parameters of the publisher's URL.
+    param: Box<str>,
     players: Vec<u32>,
     /// How many of them are servers that it is sent on to.
     pushes: usize,
@@ -85,6 +87,7 @@ impl Stream {
             lanes: SmallVec::new(),
             publisher: None,
             publish_began: now,
+            param: Box::default(),
             players: Vec::new(),
             pushes: 0,
             tapped: false,
@@ -331,6 +334,16 @@ impl Stream {
     /// Who publishes it.
     pub fn publisher(&self) -> Option<Source> {
         self.publisher
+    }
+
+    /// The parameters of its publisher's URL, without `?`.
+    pub fn param(&self) -> &str {
+        &self.param
+    }
+
+    /// The parameters that its publisher has come with.
+    pub fn set_param(&mut self, param: &str) {
+        self.param = param.into();
     }
 
     /// Who plays it and is no server that it is sent on to.

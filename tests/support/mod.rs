@@ -25,6 +25,7 @@ pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod resolver;
 pub(crate) mod rtmp_client;
+pub(crate) mod rtmp_server;
 pub(crate) mod server;
 
 use std::net::SocketAddr;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use camrill::amf::{self, Value, amf0};
 use camrill::rtmp::chunk::{ChunkReader, ChunkWriter};
-use camrill::rtmp::handshake::ClientHandshake;
+use camrill::rtmp::handshake::{ClientHandshake, ServerHandshake};
 use camrill::rtmp::message::{Message, type_id, user_control};
 
 use super::PATIENCE;
@@ -91,7 +91,7 @@ fn filled(head: &[u8], ts: u32, size: usize) -> Bytes {
     body.into()
 }
 
-/// One connection to the server.
+/// One connection to the server; or, in [`super::rtmp_server`], one from a client.
 pub(crate) struct Client {
     pub(crate) socket: TcpStream,
     pub(crate) writer: ChunkWriter,
@@ -124,6 +124,31 @@ impl Client {
         socket.write_all(&out).expect("C2 goes out");
         let (writer, reader) = (ChunkWriter::new(), ChunkReader::new());
         Self { socket, writer, reader, waiting: VecDeque::new(), transaction: 0.0 }
+    }
+
+    /// The server's side of a socket on which a client begins.
+    pub(crate) fn taken(mut socket: TcpStream) -> Self {
+        socket.set_nodelay(true).expect("a socket option");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a socket option");
+        socket.set_write_timeout(Some(PATIENCE)).expect("a socket option");
+        let mut handshake = ServerHandshake::new(1);
+        let mut out = BytesMut::new();
+        let mut buffer = [0; 2048];
+        loop {
+            let n = socket.read(&mut buffer).expect("C0, C1 and C2 come");
+            assert!(n > 0, "the client has gone within its handshake");
+            let mut input = &buffer[..n];
+            let done = handshake.handle_input(&mut input, &mut out).expect("a handshake");
+            socket.write_all(&out.split()).expect("S0, S1 and S2 go out");
+            if done {
+                let (writer, mut reader, mut waiting) =
+                    (ChunkWriter::new(), ChunkReader::new(), VecDeque::new());
+                while let Some(message) = reader.read(&mut input).expect("sound chunks") {
+                    waiting.push_back(message);
+                }
+                return Self { socket, writer, reader, waiting, transaction: 0.0 };
+            }
+        }
     }
 
     /// A connection to `app` of a vhost: the connect command is answered well.

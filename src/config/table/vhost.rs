@@ -55,10 +55,10 @@ pub(super) static ROWS: &[Directive] = &[
     row("vhost/cluster/protocol", Word(&["rtmp", "flv", "https"]), "rtmp", "How an edge fetches."),
     row("vhost/cluster/follow_client", Switch, "off", "Fetch in the way that the player came."),
 
-    block("vhost/forward", "Sending streams on to other servers."),
-    row("vhost/forward/enabled", Switch, "off", "Whether it is done."),
-    row("vhost/forward/destination", Texts, "", "The servers."),
-    row("vhost/forward/backend", Text, "", "URL that is asked for the servers."),
+    block("vhost/forward", "Sending streams on to other servers while they are published.").built(),
+    row("vhost/forward/enabled", Switch, "off", "Whether it is done.").built(),
+    row("vhost/forward/destination", Texts, "", "The servers: host[:port], which gets each stream under its own name with the publisher's parameters, or rtmp[s]://host[:port]/app/stream with [vhost], [app], [stream] and [param] in it.").built(),
+    row("vhost/forward/backend", Text, "", "URL that is asked for more of them at each publish, in JSON as SRS does; tried again until it answers.").built(),
 
     block("vhost/refer", "Serving only players that come from certain pages."),
     row("vhost/refer/enabled", Switch, "off", "Whether it is looked at."),

@@ -291,6 +291,11 @@ impl Session {
         self.acks.received
     }
 
+    /// The stream that is published or played.
+    pub fn url(&self) -> &RtmpUrl {
+        &self.options.url
+    }
+
     /// Our chunk size on this connection.
     pub fn chunk_size(&self) -> u32 {
         self.writer.chunk_size()

@@ -140,12 +140,22 @@ impl Engine {
         let mut text = String::with_capacity(512);
         let mut root = Object::new(&mut text);
         root.key("code").int(0);
-        root.key("server").str(&format!("vid-{}", Word(self.entropy(SERVER), 7)));
-        root.key("service").str(&Word(self.entropy(SERVICE), 8).to_string());
+        root.key("server").str(&self.server_id());
+        root.key("service").str(&self.service_id());
         root.key("pid").str(&std::process::id().to_string());
         fill(&mut root);
         drop(root);
         text
+    }
+
+    /// The name of this server, which is made up.
+    pub(in crate::engine) fn server_id(&self) -> String {
+        format!("vid-{}", Word(self.entropy(SERVER), 7))
+    }
+
+    /// The name of this start of it.
+    pub(in crate::engine) fn service_id(&self) -> String {
+        Word(self.entropy(SERVICE), 8).to_string()
     }
 
     /// An answer whose data `fill` writes.
