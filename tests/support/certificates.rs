@@ -1,7 +1,8 @@
 //! Certificates of an authority of the test's own, in memory.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 
 /// An authority that signs.
@@ -22,24 +23,26 @@ impl Authority {
     pub(crate) fn new() -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut params = named("Test authority", &[]);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let pem = params.self_signed(&key).expect("a certificate").pem();
         Self { issuer: Issuer::new(params, key), pem }
     }
 
     /// A pair that is good for these names and addresses.
     pub(crate) fn pair(&self, names: &[&str]) -> Pair {
-        self.signed(named("Test server", names))
+        self.signed(server(names))
     }
 
     /// One whose time is over.
     pub(crate) fn expired(&self, names: &[&str]) -> Pair {
-        let mut params = named("Test server", names);
+        let mut params = server(names);
         (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2020, 2, 1));
         self.signed(params)
     }
 
-    fn signed(&self, params: CertificateParams) -> Pair {
+    fn signed(&self, mut params: CertificateParams) -> Pair {
+        params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate().expect("a key");
         let cert = params.signed_by(&key, &self.issuer).expect("a certificate").pem();
         Pair { cert, key: key.serialize_pem() }
@@ -49,8 +52,15 @@ impl Authority {
 /// A pair that nobody but itself has signed.
 pub(crate) fn self_signed(names: &[&str]) -> Pair {
     let key = KeyPair::generate().expect("a key");
-    let cert = named("Test server", names).self_signed(&key).expect("a certificate").pem();
+    let cert = server(names).self_signed(&key).expect("a certificate").pem();
     Pair { cert, key: key.serialize_pem() }
+}
+
+fn server(names: &[&str]) -> CertificateParams {
+    let mut params = named("Test server", names);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params
 }
 
 fn named(name: &str, names: &[&str]) -> CertificateParams {
