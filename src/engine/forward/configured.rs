@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use log::warn;
 
-use super::{Forward, State};
+use super::Forward;
 use crate::engine::Engine;
 use crate::engine::retry::RetryPolicy;
 use crate::hub::Name;
