@@ -574,6 +574,9 @@ vhost a.b {
     seed("http_response", "url", b"\0\0\0https://us%40er:p@[::1]:8443/a b/../%2e?c=d#e")
     seed("http_response", "reference", b"\0\0\0../../a/./b/..?c/../d")
 
+    seed("json", "urls", b'{"code":0,"data":{"urls":["rtmp://a/b/c","d"],"n":null}}')
+    seed("json", "values", b' [ true, false, -0.5e+3, "\\u00e9\\ud83d\\ude00\\n\\/", { } , [ ] ] ')
+
     # How it is cut, and after how many packets a segment ends.
     seed("ts_demux", "live", b"\0\0" + TS_LIVE)
     seed("ts_demux", "segments", b"\x80\4" + TS_LIVE + TS_LIVE)

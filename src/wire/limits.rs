@@ -72,6 +72,10 @@ pub const HTTP_CHUNK_LINE_BYTES: usize = 256;
 pub const HTTP_URL_BYTES: usize = 8 * 1024;
 /// The longest WebSocket message taken from a client, in bytes.
 pub const WEBSOCKET_MESSAGE_BYTES: usize = 64 * 1024;
+/// How deep the JSON of another server may nest.
+pub const JSON_DEPTH: usize = 32;
+/// Values in one JSON text of another server's.
+pub const JSON_VALUES: usize = 4096;
 
 /// How deep blocks of a configuration may nest.
 pub const CONFIG_DEPTH: usize = 8;
