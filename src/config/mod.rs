@@ -11,6 +11,7 @@ pub mod tree;
 
 mod block;
 mod check;
+mod cluster;
 mod ffmpeg;
 mod ingest;
 mod legacy;
@@ -19,6 +20,7 @@ mod store;
 
 use std::fmt;
 
+pub use cluster::{Cluster, Edge, Origin, Protocol};
 pub use ingest::{Ingest, Input};
 pub use outputs::{Dvr, DvrPlan, Hls, HlsKeys, HttpServer, OnError, Remux};
 pub use settings::{OnConflict, Play, Publish, Settings, TimeJitter, Vhost};
