@@ -23,6 +23,10 @@ const REDIRECTS_MAX: u32 = 5;
 pub(super) enum Purpose {
     /// A stream, or a piece of one, for this ingest; the number is the ingest's own.
     Ingest(u32, u32),
+    /// Whether a client may play.
+    Check(u32),
+    /// Where a stream is.
+    Lookup(u32),
 }
 
 /// A request to be.
@@ -204,6 +208,8 @@ impl Engine {
     fn on_fetched(&mut self, now: Time, id: u32, purpose: Purpose, fetched: Fetched) {
         match purpose {
             Purpose::Ingest(ingest, _) => self.on_ingest_fetched(now, ingest, id, fetched),
+            Purpose::Check(check) => self.on_check_fetched(now, check, fetched),
+            Purpose::Lookup(lookup) => self.on_lookup_fetched(now, lookup, fetched),
         }
     }
 }

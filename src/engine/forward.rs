@@ -10,16 +10,18 @@ use log::{info, warn};
 use mio::net::TcpStream;
 
 use super::conn::Playing;
+use super::edge::Upstream;
 use super::format::{Format, Rtmp};
 use super::outgoing::Owner;
 use super::relays::{Direction, RelayInfo, RelayNews, RelayState, until};
 use super::retry::{Retry, RetryPolicy};
 use super::session::Session;
 use super::timers::Alarm;
-use super::{Engine, Event};
+use super::{Engine, Event, via};
 use crate::error::{Code, Error, Result};
 use crate::hub::Name;
 use crate::rtmp::client::{Auth, Event as Said, Options, Purpose, Session as Client};
+use crate::rtmp::server::VIA;
 use crate::rtmp::url::RtmpUrl;
 use crate::time::Time;
 
@@ -47,8 +49,10 @@ pub struct ForwardOptions {
 #[derive(Debug)]
 pub(super) struct Forward {
     name: Name,
-    url: RtmpUrl,
+    pub(super) url: RtmpUrl,
     policy: RetryPolicy,
+    /// What an edge's forward to its origins has besides.
+    pub(super) upstream: Option<Upstream>,
     /// Whether the configuration has made it, so that it goes when the stream or the setting does.
     pub(super) configured: bool,
     state: State,
@@ -104,29 +108,30 @@ impl Engine {
         policy: RetryPolicy,
         configured: bool,
     ) -> Result<u32> {
-        let id = self.forwards.insert_with(|_| Forward {
-            name: name.clone(),
-            url,
-            policy,
-            configured,
-            state: State::Idle,
-            told: RelayState::Idle,
-            retry: Retry::default(),
-            moved: None,
-            redirects: 0,
-            auth: None,
-            reason: String::new(),
-            starts: 0,
-            sent: 0,
-            skips: 0,
-        });
+        let is_published = self.is_published(&name);
+        let forward = Forward::new(name, url, policy, configured);
+        let id = self.forwards.insert_with(|_| forward);
         let id = id.ok_or_else(|| Error::new(Code::Limit, "too many forwards"))?;
-        let now = self.now();
-        let stream = self.hub.find(&name).and_then(|id| self.hub.stream(id));
-        if stream.is_some_and(|stream| stream.publisher().is_some()) {
-            self.start_forward(now, id);
+        if is_published {
+            self.start_forward(self.now(), id);
         }
         Ok(id)
+    }
+
+    /// Adds the forward of an edge, which begins before its stream is published.
+    pub(super) fn add_forward_upstream(
+        &mut self,
+        name: Name,
+        url: RtmpUrl,
+        policy: RetryPolicy,
+        upstream: Upstream,
+    ) -> Result<()> {
+        let mut forward = Forward::new(name, url, policy, false);
+        forward.upstream = Some(upstream);
+        let id = self.forwards.insert_with(|_| forward);
+        let id = id.ok_or_else(|| Error::new(Code::Limit, "too many forwards"))?;
+        self.start_forward(self.now(), id);
+        Ok(())
     }
 
     /// Ends a forward, and that is all of it.
@@ -140,19 +145,31 @@ impl Engine {
     /// A publish of this stream has begun.
     pub(super) fn begin_forwards(&mut self, now: Time, name: &Name) {
         for id in self.forwards.ids() {
-            if self.forwards.find(id).is_some_and(|forward| forward.name == *name) {
+            // An edge's own has begun before, and goes on when the publisher changes.
+            let begins = |forward: &Forward| forward.name == *name && forward.upstream.is_none();
+            if self.forwards.find(id).is_some_and(begins) {
                 self.stop_forward(now, id, true);
                 self.start_forward(now, id);
             }
         }
+        self.begin_upstream(name, "");
     }
 
     /// The publish of this stream has ended: its forwards send what is left and wait for the next.
     pub(super) fn end_forwards(&mut self, now: Time, name: &Name) {
         for id in self.forwards.ids() {
-            if self.forwards.find(id).is_some_and(|forward| forward.name == *name) {
-                self.stop_forward(now, id, true);
-                self.set_forward(now, id, State::Idle, "");
+            let Some(forward) = self.forwards.find(id).filter(|forward| forward.name == *name) else {
+                continue;
+            };
+            let upstream = forward.upstream.as_ref().map(|upstream| upstream.asks_for());
+            if let Some(Some(_)) = upstream {
+                // The next publisher's.
+                continue;
+            }
+            self.stop_forward(now, id, true);
+            self.set_forward(now, id, State::Idle, "");
+            if upstream.is_some() {
+                self.forwards.remove(id);
             }
         }
     }
@@ -165,13 +182,17 @@ impl Engine {
         }
     }
 
-    fn start_forward(&mut self, now: Time, id: u32) {
+    pub(super) fn start_forward(&mut self, now: Time, id: u32) {
         let Some(forward) = self.forwards.find(id) else { return };
         let url = forward.moved.as_ref().unwrap_or(&forward.url);
+        if let Err(why) = self.check_place(&forward.name, url) {
+            self.retry_forward(now, id, &why);
+            return;
+        }
         let (host, port, limit) = (url.host.clone(), url.port, forward.policy.connect);
         match self.dial(now, Owner::Forward(id), &host, port, limit) {
             Some(dial) => self.set_forward(now, id, State::Dialing(dial), ""),
-            None => self.fail_forward(now, id, "too many connections are being made"),
+            None => self.retry_forward(now, id, "too many connections are being made"),
         }
     }
 
@@ -209,6 +230,10 @@ impl Engine {
         let mut options = Options::new(Purpose::Publish, url);
         options.timeout = forward.policy.connect;
         options.auth = forward.auth.clone();
+        let client = forward.upstream.as_ref().and_then(|upstream| upstream.asks_for());
+        let via = self.via_of_push(&forward.name, client);
+        options.properties.push((VIA, via.to_string().into()));
+        options.arguments = self.who_we_are(&forward.name, id);
         let session = Session::RtmpClient(Box::new(Client::new(now, entropy, options)));
         let stall = forward.policy.stall;
         if let Some(conn) = self.open(now, Owner::Forward(id), link, peer, session) {
@@ -222,7 +247,13 @@ impl Engine {
     pub(super) fn on_forward_event(&mut self, now: Time, id: u32, conn: u32, said: Said) {
         match said {
             Said::Connected(_) | Said::Frame { .. } | Said::Bad { .. } => {}
-            Said::Started => self.run_forward(now, id, conn),
+            Said::Started => {
+                if self.upstream_agrees(now, id) {
+                    self.run_forward(now, id, conn);
+                } else {
+                    self.remove_forward(now, id);
+                }
+            }
             Said::Redirect { url, .. } => {
                 let Some(forward) = self.forwards.find_mut(id) else { return };
                 forward.redirects = forward.redirects.saturating_add(1);
@@ -290,14 +321,21 @@ impl Engine {
 
     /// It has failed: it is tried again, if its policy says so.
     pub(super) fn fail_forward(&mut self, now: Time, id: u32, why: &str) {
-        let entropy = self.entropy(now.as_micros() ^ u64::from(id));
         let Some(forward) = self.forwards.find(id) else { return };
         if !matches!(forward.state, State::Dialing(_) | State::Asking(_) | State::Running(..)) {
             return;
         }
         self.stop_forward(now, id, false);
+        self.retry_forward(now, id, why);
+    }
+
+    fn retry_forward(&mut self, now: Time, id: u32, why: &str) {
+        if self.try_next_origin(now, id, why) {
+            return;
+        }
+        let entropy = self.entropy(now.as_micros() ^ u64::from(id));
         let Some(forward) = self.forwards.find_mut(id) else { return };
-        let policy = forward.policy;
+        let policy = forward.policy.after(via::is_ring(why));
         match forward.retry.failed(now, &policy, entropy) {
             Some(at) => {
                 self.timers.set(at, Alarm::Forward(id));
@@ -382,6 +420,26 @@ impl Engine {
 }
 
 impl Forward {
+    fn new(name: Name, url: RtmpUrl, policy: RetryPolicy, configured: bool) -> Self {
+        Self {
+            name,
+            url,
+            policy,
+            upstream: None,
+            configured,
+            state: State::Idle,
+            told: RelayState::Idle,
+            retry: Retry::default(),
+            moved: None,
+            redirects: 0,
+            auth: None,
+            reason: String::new(),
+            starts: 0,
+            sent: 0,
+            skips: 0,
+        }
+    }
+
     pub(super) fn name(&self) -> &Name {
         &self.name
     }

@@ -7,13 +7,17 @@
 
 mod accept;
 mod admission;
+mod check;
 mod clients;
+#[cfg(feature = "http")]
+mod cluster;
 mod conn;
 mod dial;
 #[cfg(any(feature = "hls", feature = "dvr"))]
 mod disk;
 #[cfg(feature = "dvr")]
 mod dvr;
+mod edge;
 mod encoder;
 mod event;
 mod fanout;
@@ -43,6 +47,7 @@ mod sys;
 #[cfg_attr(not(any(feature = "hls", feature = "dvr")), path = "no_taps.rs")]
 mod taps;
 mod timers;
+mod via;
 #[cfg(feature = "http")]
 mod web;
 
@@ -130,6 +135,9 @@ pub struct Engine {
     ingests: Table<Ingest>,
     /// Their ids are relays' ids beside ingests'.
     forwards: Table<Forward>,
+    checks: Table<check::Check>,
+    #[cfg(feature = "http")]
+    lookups: Table<cluster::Lookup>,
     dials: Table<Dial>,
     /// Their ids are tokens beside connections' ids.
     attempts: Table<Attempt>,
@@ -215,6 +223,9 @@ impl Engine {
             encoders: Table::default(),
             ingests: Table::default(),
             forwards: Table::apart(),
+            checks: Table::default(),
+            #[cfg(feature = "http")]
+            lookups: Table::default(),
             dials: Table::default(),
             attempts: Table::apart(),
             resolver: None,
@@ -302,6 +313,7 @@ impl Engine {
         }
         self.configure_taps(self.now());
         self.configure_ingests();
+        self.configure_edges(self.now());
         #[cfg(feature = "http")]
         self.configure_rates();
         Ok(())

@@ -20,6 +20,8 @@ pub(super) enum Owner {
     Forward(u32),
     /// A stream comes over it.
     Ingest(u32),
+    /// An origin is asked over it whether a client may play.
+    Check(u32),
     /// A request is made over it.
     #[cfg(feature = "http")]
     Fetch(u32),
@@ -30,6 +32,7 @@ impl Engine {
         match owner {
             Owner::Forward(id) => self.on_forward_dialed(now, id, socket, address),
             Owner::Ingest(id) => self.on_ingest_dialed(now, id, socket, address),
+            Owner::Check(id) => self.on_check_dialed(now, id, socket, address),
             #[cfg(feature = "http")]
             Owner::Fetch(id) => self.on_fetch_dialed(now, id, socket, address),
         }
@@ -44,6 +47,7 @@ impl Engine {
         match owner {
             Owner::Forward(id) => self.fail_forward(now, id, why),
             Owner::Ingest(id) => self.fail_ingest(now, id, why),
+            Owner::Check(id) => self.fail_check(now, id, why),
             #[cfg(feature = "http")]
             Owner::Fetch(id) => self.fail_fetch(now, id, why),
         }
@@ -54,6 +58,15 @@ impl Engine {
         match is_secure {
             false => Ok(Link::new(socket, Layer::Plain)),
             true => Err(format!("{host}: there is nothing here that makes a connection secure")),
+        }
+    }
+
+    /// A connection has ended since the server has refused what we asked for.
+    pub(super) fn on_refused(&mut self, now: Time, owner: Owner, refusal: &str, why: &str) {
+        match owner {
+            Owner::Forward(id) if self.refuse_publisher(now, id, refusal) => {}
+            Owner::Check(id) => self.end_check(now, id, Err(refusal)),
+            _ => self.on_owned_end(now, owner, why),
         }
     }
 
@@ -102,6 +115,7 @@ impl Engine {
         match owner {
             Owner::Forward(forward) => self.on_forward_event(now, forward, id, event),
             Owner::Ingest(ingest) => self.on_ingest_event(now, ingest, id, event),
+            Owner::Check(check) => self.on_check_event(now, check, event),
             #[cfg(feature = "http")]
             Owner::Fetch(_) => {}
         }
