@@ -28,6 +28,11 @@ impl<'a> Block<'a> {
         self.nodes.iter().find(|n| !n.block && n.name == name)
     }
 
+    /// Where a directive stands, or would.
+    pub(super) fn source(&self, name: &str) -> Source {
+        self.find(name).map_or_else(|| Source::named(self.path), |node| node.source.clone())
+    }
+
     /// `on` or `off`.
     pub(super) fn switch(&self, name: &str) -> Result<bool> {
         self.word(name, |word| word == "on")
@@ -114,7 +119,7 @@ impl<'a> Block<'a> {
         parse: impl Fn(&'static Directive, &str) -> Result<T, String>,
     ) -> Result<T> {
         let given = self.find(name);
-        let source = given.map_or_else(|| Source::named(self.path), |node| node.source.clone());
+        let source = self.source(name);
         let Some(row) = table::child(self.path, name) else {
             return Err(source.error(format_args!("{name}: not in the table")));
         };

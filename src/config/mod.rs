@@ -11,6 +11,7 @@ pub mod tree;
 
 mod block;
 mod check;
+mod cluster;
 mod ffmpeg;
 mod forward;
 mod ingest;
@@ -21,6 +22,7 @@ mod tls;
 
 use std::fmt;
 
+pub use cluster::{Cluster, Edge, Origin, Protocol};
 pub use forward::{Destination, Forward};
 pub use ingest::{Ingest, Input};
 pub use outputs::{Dvr, DvrPlan, Hls, HlsKeys, HttpServer, OnError, Remux};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::block::Block;
+use super::cluster::Cluster;
 use super::forward::Forward;
 use super::ingest::{self, Ingest};
 use super::outputs::{Dvr, Hls, HttpServer, Remux};
@@ -79,6 +80,8 @@ pub struct Vhost {
     pub hls: Option<Arc<Hls>>,
     /// Recording, where it is turned on.
     pub dvr: Option<Arc<Dvr>>,
+    /// Where it stands among other servers.
+    pub cluster: Cluster,
     /// The ingests that are to run, in the configuration's order.
     pub ingests: Vec<Ingest>,
 }
@@ -229,6 +232,7 @@ impl Vhost {
             remux: Remux::read(&vhost.block("vhost/http_remux"))?,
             hls: Hls::read(&vhost.block("vhost/hls"))?.map(Arc::new),
             dvr: Dvr::read(&vhost.block("vhost/dvr"))?.map(Arc::new),
+            cluster: Cluster::read(&vhost.block("vhost/cluster"))?,
             // A vhost that isn't served runs none.
             ingests: if enabled { ingest::read(node, general, warnings)? } else { Vec::new() },
         })

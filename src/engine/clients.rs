@@ -307,6 +307,7 @@ impl Engine {
         let _ = self.poll.registry().deregister(conn.link.socket_mut());
         if let Some(pending) = conn.pending {
             self.tickets.remove(pending.ticket);
+            self.unask(now, pending.ticket);
         }
         #[cfg(feature = "http")]
         if let Some(web) = conn.session.web() {
@@ -331,7 +332,10 @@ impl Engine {
         }
         self.conns.shrink();
         if let Some(owner) = conn.owner {
-            self.on_owned_end(now, owner, why);
+            match conn.session.refusal() {
+                Some(refusal) => self.on_refused(now, owner, refusal, why),
+                None => self.on_owned_end(now, owner, why),
+            }
         }
     }
 

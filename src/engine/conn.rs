@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use smallvec::SmallVec;
 
+use super::Action;
 use super::format::Format;
 use super::link::Link;
 use super::outgoing::Owner;
@@ -18,6 +19,7 @@ use super::session::Session;
 use crate::hub::{LaneKey, Player, Step, Stream};
 use crate::media::Frame;
 use crate::rtmp::server::{ConnectRequest, StreamRequest};
+use crate::rtmp::url::StreamName;
 use crate::time::Time;
 use crate::wire::limits;
 
@@ -96,6 +98,23 @@ pub(super) enum Wish {
     Hls(Box<super::web::hls::Open>),
     #[cfg(all(feature = "http", feature = "dvr"))]
     Shift(Box<super::web::timeshift::Shift>),
+}
+
+impl Wish {
+    /// What is asked for, and of which stream.
+    pub(super) fn asked(&self) -> (Action, &StreamName) {
+        match self {
+            Self::Connect(request) => (Action::Connect, &request.name),
+            Self::Publish(request) => (Action::Publish, &request.name),
+            Self::Play(request) => (Action::Play, &request.name),
+            #[cfg(feature = "http")]
+            Self::Watch(watch) => (Action::Play, &watch.name),
+            #[cfg(all(feature = "http", feature = "hls"))]
+            Self::Hls(open) => (Action::Play, &open.name),
+            #[cfg(all(feature = "http", feature = "dvr"))]
+            Self::Shift(shift) => (Action::Play, &shift.name),
+        }
+    }
 }
 
 /// What a connection plays.

@@ -151,6 +151,16 @@ pub enum Action {
     Play,
 }
 
+impl Action {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Publish => "publish",
+            Self::Play => "play",
+        }
+    }
+}
+
 /// A client waits for the host's word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admission {

@@ -25,6 +25,10 @@ pub(super) enum Purpose {
     Ingest(u32, u32),
     /// Where a stream is forwarded to.
     Forward(u32),
+    /// Whether a client may play.
+    Check(u32),
+    /// Where a stream is.
+    Lookup(u32),
 }
 
 /// A request to be.
@@ -208,6 +212,8 @@ impl Engine {
         match purpose {
             Purpose::Ingest(ingest, _) => self.on_ingest_fetched(now, ingest, id, fetched),
             Purpose::Forward(backend) => self.on_backend_fetched(now, backend, fetched),
+            Purpose::Check(check) => self.on_check_fetched(now, check, fetched),
+            Purpose::Lookup(lookup) => self.on_lookup_fetched(now, lookup, fetched),
         }
     }
 }

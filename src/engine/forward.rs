@@ -16,16 +16,18 @@ use mio::net::TcpStream;
 use smallvec::SmallVec;
 
 use super::conn::{Conn, Playing};
+use super::edge::Upstream;
 use super::format::{Format, Rtmp};
 use super::outgoing::Owner;
 use super::relays::{Direction, RelayInfo, RelayNews, RelayState, until};
 use super::retry::{Retry, RetryPolicy};
 use super::session::Session;
 use super::timers::Alarm;
-use super::{Engine, Event};
+use super::{Engine, Event, via};
 use crate::error::{Code, Error, Result};
 use crate::hub::Name;
 use crate::rtmp::client::{Auth, Ended, Event as Said, Options, Purpose, Session as Client};
+use crate::rtmp::server::VIA;
 use crate::rtmp::url::RtmpUrl;
 use crate::time::Time;
 
@@ -63,9 +65,11 @@ pub struct ForwardOptions {
 /// One forward.
 #[derive(Debug)]
 pub(super) struct Forward {
-    name: Name,
-    url: RtmpUrl,
+    pub(super) name: Name,
+    pub(super) url: RtmpUrl,
     policy: RetryPolicy,
+    /// What an edge's forward to its origins has besides.
+    pub(super) upstream: Option<Upstream>,
     /// Whether the configuration has made it, so that it goes when the stream or the setting does.
     configured: bool,
     state: State,
@@ -133,8 +137,7 @@ impl Engine {
     }
 
     fn add_forward(&mut self, forward: Forward) -> Result<u32> {
-        let stream = self.hub.find(&forward.name).and_then(|id| self.hub.stream(id));
-        let is_published = stream.is_some_and(|stream| stream.publisher().is_some());
+        let is_published = self.is_published(&forward.name);
         let id = self.forwards.insert_with(|_| forward);
         let id = id.ok_or_else(|| Error::new(Code::Limit, "too many forwards"))?;
         if is_published {
@@ -143,8 +146,24 @@ impl Engine {
         Ok(id)
     }
 
+    /// Adds the forward of an edge, which begins before its stream is published.
+    pub(super) fn add_forward_upstream(
+        &mut self,
+        name: Name,
+        url: RtmpUrl,
+        policy: RetryPolicy,
+        upstream: Upstream,
+    ) -> Result<()> {
+        let mut forward = Forward::new(name, url, policy, false);
+        forward.upstream = Some(upstream);
+        let id = self.forwards.insert_with(|_| forward);
+        let id = id.ok_or_else(|| Error::new(Code::Limit, "too many forwards"))?;
+        self.start_forward(self.now(), id);
+        Ok(())
+    }
+
     /// Ends a forward, and that is all of it. What is left of its stream is sent if it `may_finish`.
-    fn remove_forward(&mut self, now: Time, id: u32, may_finish: bool) {
+    pub(super) fn remove_forward(&mut self, now: Time, id: u32, may_finish: bool) {
         self.stop_forward(now, id, may_finish);
         self.set_forward(now, id, State::Ended, "");
         self.forwards.remove(id);
@@ -154,12 +173,16 @@ impl Engine {
     /// A publish of this stream has begun.
     pub(super) fn begin_forwards(&mut self, now: Time, stream: u32, name: &Name) {
         for id in self.forwards_of(name) {
+            // An edge's own has begun before, and goes on when the publisher changes.
+            let Some(forward) = self.forwards.find_mut(id).filter(|forward| forward.upstream.is_none())
+            else {
+                continue;
+            };
+            forward.retry = Retry::default();
             self.stop_forward(now, id, true);
-            if let Some(forward) = self.forwards.find_mut(id) {
-                forward.retry = Retry::default();
-            }
             self.start_forward(now, id);
         }
+        self.begin_upstream(name, "");
         self.configure_forwards_of(now, stream);
     }
 
@@ -167,8 +190,16 @@ impl Engine {
     pub(super) fn end_forwards(&mut self, now: Time, name: &Name) {
         self.end_configured(now, name);
         for id in self.forwards_of(name) {
-            self.stop_forward(now, id, true);
-            self.set_forward(now, id, State::Idle, "");
+            let Some(forward) = self.forwards.find(id) else { continue };
+            match forward.upstream.as_ref().map(Upstream::asks_for) {
+                // The next publisher's.
+                Some(Some(_)) => {}
+                Some(None) => self.remove_forward(now, id, true),
+                None => {
+                    self.stop_forward(now, id, true);
+                    self.set_forward(now, id, State::Idle, "");
+                }
+            }
         }
     }
 
@@ -184,8 +215,12 @@ impl Engine {
         }
     }
 
-    fn start_forward(&mut self, now: Time, id: u32) {
+    pub(super) fn start_forward(&mut self, now: Time, id: u32) {
         let Some(forward) = self.forwards.find(id) else { return };
+        if let Err(why) = self.check_place(&forward.name, forward.target()) {
+            self.retry_forward(now, id, &why);
+            return;
+        }
         let (host, port, limit) =
             (forward.target().host.clone(), forward.target().port, forward.policy.connect);
         match self.dial(now, Owner::Forward(id), &host, port, limit) {
@@ -227,6 +262,11 @@ impl Engine {
         let mut options = Options::new(Purpose::Publish, url);
         options.timeout = policy.connect;
         options.auth = auth;
+        let Some(forward) = self.forwards.find(id) else { return };
+        let client = forward.upstream.as_ref().and_then(Upstream::asks_for);
+        let via = self.via_of_push(&forward.name, client);
+        options.properties.push((VIA, via.to_string().into()));
+        options.arguments = self.who_we_are(&forward.name, id);
         let session = Session::RtmpClient(Box::new(Client::new(now, entropy, options)));
         let Some(conn) = self.open(now, Owner::Forward(id), link, peer, session) else { return };
         if let Some(conn) = self.conns.find_mut(conn) {
@@ -241,7 +281,10 @@ impl Engine {
     pub(super) fn on_forward_event(&mut self, now: Time, id: u32, conn: u32, said: Said) {
         match said {
             Said::Connected(_) | Said::Frame { .. } | Said::Bad { .. } => {}
-            Said::Started => self.run_forward(now, id, conn),
+            Said::Started => match self.upstream_agrees(now, id) {
+                true => self.run_forward(now, id, conn),
+                false => self.remove_forward(now, id, false),
+            },
             Said::Redirect { url, goes_on } => self.move_forward(now, id, *url, goes_on),
             Said::Authenticate(auth) => {
                 self.disconnect_forward(now, id, false);
@@ -363,9 +406,12 @@ impl Engine {
     }
 
     fn retry_forward(&mut self, now: Time, id: u32, why: &str) {
+        if self.try_next_origin(now, id, why) {
+            return;
+        }
         let entropy = self.entropy(now.as_micros() ^ u64::from(id));
         let Some(forward) = self.forwards.find_mut(id) else { return };
-        let policy = forward.policy;
+        let policy = forward.policy.after(via::is_ring(why));
         match forward.retry.failed(now, &policy, entropy) {
             Some(at) => self.wait_forward(now, id, at, why),
             None => self.set_forward(now, id, State::Ended, why),
@@ -537,6 +583,7 @@ impl Forward {
             name,
             url,
             policy,
+            upstream: None,
             configured,
             state: State::Idle,
             former: None,

@@ -369,6 +369,17 @@ impl Engine {
         id.ok_or_else(|| Error::new(Code::Limit, "too many HLS writers"))
     }
 
+    /// A stream that nobody watches is no longer fetched: without anything to show its writer goes.
+    pub(super) fn drop_idle_writer(&mut self, name: &Name) {
+        let is_idle = |s: &Segments| {
+            s.name == *name && s.owner == Owner::Vhost && !s.live && s.writer.target_duration().is_none()
+        };
+        let idle = self.segments.iter().find(|(_, s)| is_idle(s)).map(|(id, _)| id);
+        if let Some(id) = idle {
+            self.drop_writer(id);
+        }
+    }
+
     fn drop_writer(&mut self, id: u32) {
         #[cfg(feature = "http")]
         self.refuse_waiting(id);

@@ -3,6 +3,7 @@
 //! An ingest publishes its stream with the first frame that comes. Where it has several servers, the next one
 //! is tried at once when one fails, and the stream stays published meanwhile.
 
+mod edge;
 mod files;
 #[cfg(feature = "http")]
 mod http;
@@ -24,14 +25,15 @@ use super::relays::{Direction, RelayInfo, RelayNews, RelayState, until};
 use super::retry::{Retry, RetryPolicy};
 use super::session::Session;
 use super::timers::Alarm;
-use super::{Engine, Event};
-use crate::config::{self, Ingest as Configured};
+use super::{Engine, Event, via};
+use crate::config::{self, Edge, Ingest as Configured};
 use crate::error::{Code, Error, Result};
 #[cfg(feature = "http")]
 use crate::http::client::Url;
 use crate::hub::{Name, Source};
 use crate::media::{Frame, Kind, Role};
 use crate::rtmp::client::{Ended, Event as Said, Options, Purpose, Session as Client};
+use crate::rtmp::server::VIA;
 use crate::rtmp::url::RtmpUrl;
 use crate::time::Time;
 
@@ -107,8 +109,10 @@ pub(super) struct Ingest {
     starts: u32,
     /// Of connections that have ended.
     received: u64,
-    /// Since when nobody has watched.
-    unwatched: Option<Time>,
+    /// When it ends if nobody watches until then.
+    ends: Option<Time>,
+    /// The edge that has made it for its players, so that it goes with them.
+    edge: Option<Edge>,
 }
 
 #[derive(Debug)]
@@ -216,24 +220,40 @@ impl Engine {
     pub(super) fn watched(&mut self, now: Time, name: &Name) {
         let Some(id) = self.ingest_of(name) else { return };
         let Some(ingest) = self.ingests.find_mut(id) else { return };
-        ingest.unwatched = None;
+        ingest.ends = None;
         if matches!(ingest.state, State::Idle) {
             self.start_ingest(now, id);
         }
     }
 
+    /// Somebody who is not known by a session watches a stream, and is there for as long at least.
+    #[cfg(all(feature = "hls", feature = "http"))]
+    pub(super) fn glimpsed(&mut self, now: Time, name: &Name, patience: Duration) {
+        if self.viewers(name) == 0 {
+            self.end_ingest_after(now, name, patience);
+        }
+    }
+
     /// Somebody watches a stream no longer.
     pub(super) fn unwatched(&mut self, now: Time, name: &Name) {
-        let Some(id) = self.ingest_of(name).filter(|_| self.viewers(name) == 0) else { return };
+        if self.viewers(name) == 0 {
+            self.end_ingest_after(now, name, Duration::ZERO);
+        }
+    }
+
+    /// Has the ingest of a stream end after `patience`, and after its own, unless somebody watches till then.
+    fn end_ingest_after(&mut self, now: Time, name: &Name, patience: Duration) {
+        let Some(id) = self.ingest_of(name) else { return };
         let Some(ingest) = self.ingests.find_mut(id) else { return };
         if let Some(linger) = ingest.on_demand {
-            ingest.unwatched = Some(now);
-            self.timers.set(now + linger, Alarm::Ingest(id));
+            let at = now + linger.max(patience);
+            ingest.ends = Some(ingest.ends.map_or(at, |ends| ends.max(at)));
+            self.timers.set(at, Alarm::Ingest(id));
         }
     }
 
     /// Who watches a stream.
-    fn viewers(&self, name: &Name) -> usize {
+    pub(super) fn viewers(&self, name: &Name) -> usize {
         let stream = self.hub.find(name).and_then(|id| self.hub.stream(id));
         stream.map_or(0, |stream| stream.viewers()).saturating_add(self.hls_viewers(name) as usize)
     }
@@ -245,11 +265,17 @@ impl Engine {
     /// It is to be tried again, has a frame that is due, or has been unwatched for long enough.
     pub(super) fn on_ingest_alarm(&mut self, now: Time, id: u32) {
         let Some(ingest) = self.ingests.find(id) else { return };
-        if let (Some(since), Some(linger)) = (ingest.unwatched, ingest.on_demand)
-            && since + linger <= now
-        {
+        if ingest.ends.is_some_and(|at| at <= now) {
+            let is_pull = ingest.edge.is_some();
+            #[cfg(feature = "hls")]
+            let name = ingest.name.clone();
             self.stop_ingest(now, id);
             self.set_ingest(now, id, State::Idle, "");
+            if is_pull {
+                self.ingests.remove(id);
+            }
+            #[cfg(feature = "hls")]
+            self.drop_idle_writer(&name);
             return;
         }
         match &ingest.state {
@@ -262,6 +288,7 @@ impl Engine {
     fn start_ingest(&mut self, now: Time, id: u32) {
         let Some(ingest) = self.ingests.find_mut(id) else { return };
         ingest.wants_key = true;
+        let Some(ingest) = self.ingests.find(id) else { return };
         match &ingest.input {
             Input::Files { paths, looped } => match Files::open(now, paths, *looped) {
                 Ok(files) => {
@@ -282,6 +309,10 @@ impl Engine {
                     }
                     None => return,
                 };
+                if let Err(why) = self.check_place(&ingest.name, url) {
+                    self.fail_server(now, id, &why);
+                    return;
+                }
                 let (host, port, limit) = (url.host.clone(), url.port, ingest.policy.connect);
                 match self.dial(now, Owner::Ingest(id), &host, port, limit) {
                     Some(dial) => self.set_ingest(now, id, State::Dialing(dial), ""),
@@ -318,7 +349,7 @@ impl Engine {
         self.disconnect_ingest(now, id);
         self.unpublish_ingest(id);
         if let Some(ingest) = self.ingests.find_mut(id) {
-            (ingest.moved, ingest.redirects, ingest.tried, ingest.unwatched) = (None, 0, 0, None);
+            (ingest.moved, ingest.redirects, ingest.tried, ingest.ends) = (None, 0, 0, None);
         }
     }
 
@@ -344,9 +375,13 @@ impl Engine {
         if matches!(ingest.state, State::Idle | State::Waiting(_) | State::Ended) {
             return;
         }
-        let url = ingest.shown();
         self.disconnect_ingest(now, id);
+        self.fail_server(now, id, why);
+    }
+
+    fn fail_server(&mut self, now: Time, id: u32, why: &str) {
         let Some(ingest) = self.ingests.find_mut(id) else { return };
+        let url = ingest.shown();
         (ingest.moved, ingest.redirects) = (None, 0);
         let servers = if let Input::Servers(servers) = &ingest.input { servers.len() } else { 1 };
         ingest.turn = ingest.turn.saturating_add(1) % servers.max(1);
@@ -366,7 +401,7 @@ impl Engine {
         let entropy = self.entropy(now.as_micros() ^ u64::from(id));
         let Some(ingest) = self.ingests.find_mut(id) else { return };
         ingest.tried = 0;
-        let policy = ingest.policy;
+        let policy = ingest.policy.after(via::is_ring(why));
         match ingest.retry.failed(now, &policy, entropy) {
             Some(at) => {
                 self.timers.set(at, Alarm::Ingest(id));
@@ -427,6 +462,12 @@ impl Engine {
         let mut options = Options::new(Purpose::Play, url);
         options.timeout = policy.connect;
         options.idle = Some(policy.stall);
+        let Some(ingest) = self.ingests.find(id) else { return };
+        let via = self.via_of_pull(&ingest.name);
+        options.properties.push((VIA, via.to_string().into()));
+        if ingest.edge.is_some() {
+            options.arguments = self.who_we_are(&ingest.name, id);
+        }
         let session = Session::RtmpClient(Box::new(Client::new(now, entropy, options)));
         if let Some(conn) = self.open(now, Owner::Ingest(id), link, peer, session) {
             self.set_ingest(now, id, State::Asking(conn), "");
@@ -594,7 +635,8 @@ impl Ingest {
             reason: String::new(),
             starts: 0,
             received: 0,
-            unwatched: None,
+            ends: None,
+            edge: None,
         }
     }
 

@@ -132,6 +132,7 @@ impl Engine {
         self.end_forwards(now, name);
         let event = Event::Unpublished(self.subject(client, stream, name, ""));
         self.tell(event);
+        self.pull_again(now, name);
     }
 
     /// One of our own publishers has ended.

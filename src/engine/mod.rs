@@ -7,13 +7,17 @@
 
 mod accept;
 mod admission;
+mod check;
 mod clients;
+#[cfg(feature = "http")]
+mod cluster;
 mod conn;
 mod dial;
 #[cfg(any(feature = "hls", feature = "dvr"))]
 mod disk;
 #[cfg(feature = "dvr")]
 mod dvr;
+mod edge;
 mod encoder;
 mod event;
 mod fanout;
@@ -46,6 +50,7 @@ mod taps;
 mod timers;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 mod tls;
+mod via;
 #[cfg(feature = "http")]
 mod web;
 
@@ -137,6 +142,9 @@ pub struct Engine {
     left: forward::Left,
     #[cfg(feature = "http")]
     backends: Table<forward::Backend>,
+    checks: Table<check::Check>,
+    #[cfg(feature = "http")]
+    lookups: Table<cluster::Lookup>,
     dials: Table<Dial>,
     /// Their ids are tokens beside connections' ids.
     attempts: Table<Attempt>,
@@ -228,6 +236,9 @@ impl Engine {
             left: forward::Left::default(),
             #[cfg(feature = "http")]
             backends: Table::default(),
+            checks: Table::default(),
+            #[cfg(feature = "http")]
+            lookups: Table::default(),
             dials: Table::default(),
             attempts: Table::apart(),
             resolver: None,
@@ -320,6 +331,7 @@ impl Engine {
         self.configure_taps(self.now());
         self.configure_ingests();
         self.configure_forwards(self.now());
+        self.configure_edges(self.now());
         #[cfg(feature = "http")]
         self.configure_rates();
         Ok(())

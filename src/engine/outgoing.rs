@@ -22,6 +22,8 @@ pub(super) enum Owner {
     Former(u32),
     /// A stream comes over it.
     Ingest(u32),
+    /// An origin is asked over it whether a client may play.
+    Check(u32),
     /// A request is made over it.
     #[cfg(feature = "http")]
     Fetch(u32),
@@ -33,6 +35,7 @@ impl Engine {
             Owner::Forward(id) => self.on_forward_dialed(now, id, socket, address),
             Owner::Former(_) => {}
             Owner::Ingest(id) => self.on_ingest_dialed(now, id, socket, address),
+            Owner::Check(id) => self.on_check_dialed(now, id, socket, address),
             #[cfg(feature = "http")]
             Owner::Fetch(id) => self.on_fetch_dialed(now, id, socket, address),
         }
@@ -48,6 +51,7 @@ impl Engine {
             Owner::Forward(id) => self.fail_forward(now, id, why),
             Owner::Former(id) => self.lose_former(now, id, why),
             Owner::Ingest(id) => self.fail_ingest(now, id, why),
+            Owner::Check(id) => self.fail_check(now, id, why),
             #[cfg(feature = "http")]
             Owner::Fetch(id) => self.fail_fetch(now, id, why),
         }
@@ -57,6 +61,15 @@ impl Engine {
     pub(super) fn link_to(&mut self, socket: TcpStream, host: &str, is_secure: bool) -> Result<Link, String> {
         let layer = if is_secure { self.secure_client(host)? } else { Layer::Plain };
         Ok(Link::new(socket, layer))
+    }
+
+    /// A connection has ended since the server has refused what we asked for.
+    pub(super) fn on_refused(&mut self, now: Time, owner: Owner, refusal: &str, why: &str) {
+        match owner {
+            Owner::Forward(id) if self.refuse_publisher(now, id, refusal) => {}
+            Owner::Check(id) => self.end_check(now, id, Err(refusal)),
+            _ => self.on_owned_end(now, owner, why),
+        }
     }
 
     /// Begins a session over a socket that has been connected. `None` if that can't be: its owner has been
@@ -106,6 +119,7 @@ impl Engine {
             // It has said what it had to say.
             Owner::Former(_) => {}
             Owner::Ingest(ingest) => self.on_ingest_event(now, ingest, id, event),
+            Owner::Check(check) => self.on_check_event(now, check, event),
             #[cfg(feature = "http")]
             Owner::Fetch(_) => {}
         }

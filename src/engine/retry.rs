@@ -35,6 +35,13 @@ impl Default for RetryPolicy {
     }
 }
 
+impl RetryPolicy {
+    /// The policy after a failure: one that no soon try will help is followed by the longest wait.
+    pub(super) fn after(self, is_hopeless: bool) -> Self {
+        Self { first: if is_hopeless { self.longest } else { self.first }, ..self }
+    }
+}
+
 /// Where something stands with its policy.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Retry {

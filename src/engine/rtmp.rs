@@ -123,7 +123,7 @@ impl Engine {
             found.attach(format.lane(), || format.mux());
         }
         info!(id = id; "plays {name}");
-        self.watched(now, &name);
+        self.viewed(now, &name, &request.name.param, false);
         self.ask_for_key(stream);
         let event = Event::Play(self.subject(id, stream, &name, &request.name.param));
         self.tell(event);

@@ -219,6 +219,14 @@ impl Session {
         }
     }
 
+    /// What the server has refused us with, if it has.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        match self {
+            Self::RtmpClient(session) => session.refusal(),
+            _ => None,
+        }
+    }
+
     /// The RTMP session, where it is one.
     pub(super) fn rtmp(&mut self) -> Option<&mut Rtmp> {
         match self {

@@ -57,6 +57,13 @@ pub const TS_VIDEO_PES_BYTES: usize = RTMP_MESSAGE_BYTES;
 /// The longest PES packet of audio, in bytes: those that tell their length have half of it.
 pub const TS_AUDIO_PES_BYTES: usize = 128 * 1024;
 
+/// Servers in one list of a cluster.
+pub const CLUSTER_SERVERS: usize = 64;
+/// Servers that a stream may have come by; a relay beyond is taken for a ring.
+pub const RELAY_HOPS: usize = 16;
+/// The longest list of such servers that is read, in bytes: of each 16 digits and a comma.
+pub const RELAY_HOPS_BYTES: usize = RELAY_HOPS * 17;
+
 /// The longest part of a stream's name (vhost, app or stream), in bytes.
 pub const NAME_BYTES: usize = 255;
 /// The longest URL parameters kept (`?token=…`), in bytes.

@@ -6,6 +6,7 @@ use super::{Input, Server, State};
 use crate::engine::Engine;
 use crate::engine::fetch::{Fetched, Order, Purpose};
 use crate::engine::ingest::Ingest;
+use crate::engine::via;
 use crate::flv;
 use crate::media::{Frame, Unwrap};
 use crate::mpegts;
@@ -38,7 +39,8 @@ impl Engine {
         let Some(ingest) = self.ingests.find(id) else { return false };
         let Input::Servers(servers) = &ingest.input else { return false };
         let Some(Server::Http(url)) = servers.get(ingest.turn) else { return false };
-        let order = Order::get((**url).clone(), ingest.policy.connect, ingest.policy.stall);
+        let mut order = Order::get((**url).clone(), ingest.policy.connect, ingest.policy.stall);
+        order.headers.push(via::HEADER, &self.via_of_pull(&ingest.name).to_string());
         let Some(fetch) = self.fetch(now, Purpose::Ingest(id, 0), order) else { return false };
         let http = Http { fetch, since: None, received: 0, demuxer: Demuxer::Unknown(Vec::new()) };
         self.set_ingest(now, id, State::Http(Box::new(http)), "");
@@ -53,6 +55,9 @@ impl Engine {
         }
         match fetched {
             Fetched::Head(head, _) if head.status == 200 => {}
+            Fetched::Head(head, url) if head.status == via::LOOP_DETECTED => {
+                self.fail_ingest(now, id, &via::closes_ring(&url));
+            }
             Fetched::Head(head, url) => {
                 let why = format!("{url} is answered with {}, 200 was expected", head.status);
                 self.fail_ingest(now, id, &why);

@@ -6,15 +6,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use log::info;
 
+use super::super::clients::hub_name;
 use super::super::conn::Wish;
 use super::super::timers::Alarm;
 use super::super::{Engine, Event, Subject};
-use super::{Source, files, vhost_of};
+use super::{Source, files, live, vhost_of};
+use crate::config::Vhost;
 use crate::hls::{Answer, Reload};
 use crate::http::range::{self, Range};
 use crate::http::{Body, Method, Request, Response, mime};
 use crate::hub::Name;
-use crate::rtmp::url::StreamName;
+use crate::rtmp::url::{self, StreamName};
 use crate::time::Time;
 
 /// Requests that may wait for one stream.
@@ -46,7 +48,8 @@ pub(in crate::engine) enum What {
 #[derive(Debug)]
 pub(in crate::engine) struct Open {
     pub(in crate::engine) name: StreamName,
-    segments: u32,
+    /// The stream's writer; none where the stream comes when it is played.
+    segments: Option<u32>,
     /// The session that it names, if it does.
     ctx: Option<String>,
 }
@@ -66,6 +69,8 @@ pub(in crate::engine) struct HlsPlayer {
     idle: Duration,
     /// The host has sent it away: its session is worth nothing until it is forgotten.
     kicked: bool,
+    /// The servers that it asks through, as it says.
+    pub(in crate::engine) via: String,
 }
 
 impl HlsPlayer {
@@ -87,7 +92,9 @@ impl Engine {
             let is_playlist = s.writer.playlist_name() == path;
             (is_playlist || s.file(path) != Answer::Absent).then_some((sid, is_playlist))
         });
-        let Some((sid, is_playlist)) = found else { return self.hls_from_folder(now, id, request) };
+        let Some((sid, is_playlist)) = found else {
+            return self.hls_on_demand(now, id, request) || self.hls_from_folder(now, id, request);
+        };
         if !matches!(request.method, Method::Get | Method::Head) {
             self.answer_text(id, 405, "a playlist is there to GET");
             return true;
@@ -103,6 +110,7 @@ impl Engine {
         };
         let wants_ctx = self.segments.find(sid).is_some_and(|s| s.settings.ctx);
         if !wants_ctx {
+            self.glimpse(now, sid, &request.query);
             self.ask_writer(now, id, sid, What::Playlist { reload, context: None });
             return true;
         }
@@ -119,15 +127,59 @@ impl Engine {
                 let name = self.segments.find(sid).map(|s| s.name.clone());
                 let Some(Name { app, stream, .. }) = name else { return false };
                 let name = StreamName { vhost: vhost_of(request), app, stream, param: request.query.clone() };
-                self.wish(now, id, Wish::Hls(Box::new(Open { name, segments: sid, ctx })));
+                self.wish(now, id, Wish::Hls(Box::new(Open { name, segments: Some(sid), ctx })));
             }
         }
         true
     }
 
+    /// Whether the path is the playlist of a stream that comes when it is asked for.
+    fn hls_on_demand(&mut self, now: Time, id: u32, request: &Request) -> bool {
+        let asked = vhost_of(request);
+        let Some(vhost) = self.settings.vhost(&asked).cloned() else { return false };
+        let Some(hls) = &vhost.hls else { return false };
+        let path = request.path.strip_prefix('/').unwrap_or_default();
+        let pattern = hls.m3u8_file.replace("[vhost]", &vhost.name);
+        let Some((app, stream)) = live::matched(&pattern, path) else { return false };
+        let name = Name { vhost: vhost.name.clone(), app: app.clone(), stream: stream.clone() };
+        // What can't be a name can't be fetched either.
+        if !self.is_pulled(&name) || url::resolve("", &app, &stream).is_err() {
+            return false;
+        }
+        if hls.ctx {
+            let name = StreamName { vhost: asked, app, stream, param: request.query.clone() };
+            let ctx = request.query_value(CTX).filter(|ctx| !ctx.is_empty()).map(|ctx| ctx.into_owned());
+            self.wish(now, id, Wish::Hls(Box::new(Open { name, segments: None, ctx })));
+            return true;
+        }
+        let Some(sid) = self.writer_of(&name, &vhost) else { return false };
+        self.glimpse(now, sid, &request.query);
+        let reload = Reload::parse(&request.query).unwrap_or_default();
+        self.ask_writer(now, id, sid, What::Playlist { reload, context: None });
+        true
+    }
+
+    /// The vhost's writer for a stream that may not be there yet.
+    fn writer_of(&mut self, name: &Name, vhost: &Vhost) -> Option<u32> {
+        let all = self.hls_of(name, vhost);
+        all.into_iter().find(|id| self.segments.find(*id).is_some_and(|segments| segments.is_served()))
+    }
+
+    /// Somebody plays who is not known by a session.
+    fn glimpse(&mut self, now: Time, sid: u32, param: &str) {
+        let Some(segments) = self.segments.find(sid) else { return };
+        let (name, patience) = (segments.name.clone(), segments.patience() + IDLE);
+        self.viewed(now, &name, param, true);
+        self.glimpsed(now, &name, patience);
+    }
+
     /// A player may play: it gets a session, by way of a master playlist.
     pub(in crate::engine) fn grant_hls(&mut self, now: Time, id: u32, open: &Open) {
-        let Some(segments) = self.segments.find(open.segments) else {
+        let sid = open.segments.or_else(|| {
+            let vhost = self.settings.vhost(&open.name.vhost)?.clone();
+            self.writer_of(&hub_name(&vhost.name, &open.name), &vhost)
+        });
+        let Some((sid, segments)) = sid.and_then(|sid| Some((sid, self.segments.find(sid)?))) else {
             self.answer_text(id, 404, "the stream has ended");
             return;
         };
@@ -136,6 +188,7 @@ impl Engine {
         let Some(conn) = self.conns.find_mut(id) else { return };
         let address = conn.peer;
         let (tc_url, page_url) = conn.session.urls();
+        let via = conn.session.web().map_or(String::new(), |web| web.via().to_owned());
         let salt = u64::from(id) ^ now.as_micros().rotate_left(20);
         let secret = self.entropy(salt);
         let is_new = open.ctx.is_none();
@@ -161,6 +214,7 @@ impl Engine {
             last: now,
             idle,
             kicked: false,
+            via,
         });
         let Some(player) = player else {
             self.answer_text(id, 503, "too many players");
@@ -169,16 +223,23 @@ impl Engine {
         self.timers.set(now + idle, Alarm::HlsPlayer(player));
         info!(id = player; "plays {name} as HLS");
         let stream = self.hub.find(&name).unwrap_or(0);
-        let subject = Subject { client: player, stream, address: Some(address), name, param: param.clone() };
+        let subject = Subject {
+            client: player,
+            stream,
+            address: Some(address),
+            name: name.clone(),
+            param: param.clone(),
+        };
         self.tell(Event::Play(subject));
+        self.viewed(now, &name, &param, true);
         let context = format!("{CTX}={ctx}");
         if is_new {
             let query = if param.is_empty() { String::new() } else { format!("&{param}") };
-            self.ask_writer(now, id, open.segments, What::Master { uri: format!("{file}?{context}{query}") });
+            self.ask_writer(now, id, sid, What::Master { uri: format!("{file}?{context}{query}") });
         } else {
             let reload = Reload::parse(&param).unwrap_or_default();
             let context = Some(context);
-            self.ask_writer(now, id, open.segments, What::Playlist { reload, context });
+            self.ask_writer(now, id, sid, What::Playlist { reload, context });
         }
     }
 
@@ -192,7 +253,7 @@ impl Engine {
         }
         let Some(player) = self.hls_players.remove(id) else { return };
         if !player.kicked {
-            self.stopped(id, player.name, player.param, player.address);
+            self.stopped(now, id, player.name, player.param, player.address);
         }
         self.hls_players.shrink();
     }
@@ -204,7 +265,7 @@ impl Engine {
         };
         player.kicked = true;
         let (name, param, address) = (player.name.clone(), player.param.clone(), player.address);
-        self.stopped(id, name, param, address);
+        self.stopped(self.now(), id, name, param, address);
         true
     }
 
@@ -330,8 +391,9 @@ impl Engine {
             .or_else(|| self.hls_players.iter().find(|(_, player)| player.ctx == ctx).map(|(id, _)| id))
     }
 
-    fn stopped(&mut self, client: u32, name: Name, param: String, address: std::net::SocketAddr) {
+    fn stopped(&mut self, now: Time, client: u32, name: Name, param: String, address: std::net::SocketAddr) {
         info!(id = client; "stopped playing {name} as HLS");
+        self.unwatched(now, &name);
         let stream = self.hub.find(&name).unwrap_or(0);
         self.tell(Event::Stop(Subject { client, stream, address: Some(address), name, param }));
     }

@@ -158,7 +158,7 @@ pub(super) fn find(remux: &Remux, host: &str, path: &str) -> Option<(String, Str
 
 /// App and stream of a path by a pattern with `[app]` and `[stream]` in it. A stream has no slash, an app
 /// may have some. What the pattern leaves out is taken as `live` and as nothing at all.
-fn matched(pattern: &str, path: &str) -> Option<(String, String)> {
+pub(super) fn matched(pattern: &str, path: &str) -> Option<(String, String)> {
     let (before, after) = pattern.split_once("[stream]")?;
     let path = path.strip_suffix(after)?;
     match before.split_once("[app]") {

@@ -25,6 +25,7 @@ use super::accept::Role;
 use super::clients::hub_name;
 use super::conn::{Playing, STALL_MIN, Wish};
 use super::session::Said;
+use super::via::HEADER;
 use super::{Engine, Event};
 use crate::config::table::DEFAULT_VHOST;
 use crate::http::{self, Body, Limits, Method, Request, Response, Session, cors, mime};
@@ -94,6 +95,16 @@ impl Web {
         let app = request.path.rsplit_once('/').map_or("", |(app, _)| app);
         let page = request.header("Referer").unwrap_or_default();
         (format!("http://{}{app}", request.authority), page.to_owned())
+    }
+
+    /// The request that is being answered.
+    pub(super) fn asked(&self) -> Option<Arc<Request>> {
+        self.request.clone()
+    }
+
+    /// The servers that the stream is wanted through, as the request says.
+    pub(super) fn via(&self) -> &str {
+        self.request.as_ref().and_then(|request| request.header(HEADER)).unwrap_or_default()
     }
 
     pub(super) fn name(&self) -> StreamName {
@@ -214,9 +225,11 @@ impl Engine {
         }
         let live = Live::new(container, accept.is_some(), remux);
         // What ends in .ts or .mp4 may be a segment that is gone, which nobody should wait for.
-        let hstrs = remux.hstrs && (vhost.hls.is_none() || !container.is_of_segments());
+        let is_segment = vhost.hls.is_some() && container.is_of_segments();
         let name = StreamName { vhost: asked, app, stream, param: request.query.clone() };
-        let published = self.hub.find(&hub_name(&vhost.name, &name)).and_then(|sid| self.hub.stream(sid));
+        let full_name = hub_name(&vhost.name, &name);
+        let hstrs = (remux.hstrs || self.is_pulled(&full_name)) && !is_segment;
+        let published = self.hub.find(&full_name).and_then(|sid| self.hub.stream(sid));
         match published.filter(|stream| stream.publisher().is_some()) {
             None if !hstrs => {
                 self.answer_text(id, 404, "the stream is not published");
@@ -276,6 +289,7 @@ impl Engine {
             found.attach(format.lane(), || format.mux());
         }
         info!(id = id; "plays {name} as {}", watch.live.container.mime());
+        self.viewed(now, &name, &watch.name.param, true);
         self.ask_for_key(stream);
         let event = Event::Play(self.subject(id, stream, &name, &watch.name.param));
         self.tell(event);

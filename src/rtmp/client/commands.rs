@@ -128,7 +128,12 @@ impl Session {
             (State::Starting(_), Purpose::Play) => "play",
             (State::Started, _) => "to go on",
         };
-        Err(Error::Rejected { what, code: text(status.code), description: text(description) })
+        let (code, description) = (text(status.code), text(description));
+        if !self.is_started() {
+            let words = if description.is_empty() { &code } else { &description };
+            self.refusal = Some(words.as_str().into());
+        }
+        Err(Error::Rejected { what, code, description })
     }
 
     /// Where a refusal sends us, as SRS and Wowza write it: `redirect` is the URL of an app, `redirect2` that

@@ -186,6 +186,8 @@ pub struct Session {
     entropy: u32,
     /// Whether the server was asked to measure the bandwidth.
     bandwidth_asked: bool,
+    /// Its own words, where it has let us neither publish nor play.
+    refusal: Option<Box<str>>,
 }
 
 /// What is awaited. The numbers are those of the calls.
@@ -228,6 +230,7 @@ impl Session {
             since: now,
             entropy: (entropy ^ entropy >> 32) as u32,
             bandwidth_asked: false,
+            refusal: None,
         }
     }
 
@@ -309,6 +312,12 @@ impl Session {
     /// How this server wants H.265.
     pub fn hevc(&self) -> Hevc {
         self.hevc
+    }
+
+    /// What the server has refused us with: its sentence, or else its code. `None` where the session goes on,
+    /// or has ended in another way.
+    pub fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
     }
 
     /// Whether media may flow.

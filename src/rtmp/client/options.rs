@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::auth::Auth;
+use crate::amf::Value;
 use crate::flv::Hevc;
 use crate::rtmp::url::RtmpUrl;
 
@@ -47,6 +48,10 @@ pub struct Options {
     pub swf_url: String,
     /// `flashVer`, where it isn't to be that of an encoder or a player: some servers go by it.
     pub flash_ver: Option<String>,
+    /// What `connect`'s object says besides.
+    pub properties: Vec<(&'static str, Value)>,
+    /// `connect`'s user arguments, an object of its own (RTMP 1.0, 7.2.1.1); empty for none.
+    pub arguments: Vec<(&'static str, Value)>,
     /// Whether to say that we know Enhanced RTMP.
     pub enhanced: bool,
     /// How to write H.265 for a server that doesn't say what it knows.
@@ -76,6 +81,8 @@ impl Options {
             page_url: String::new(),
             swf_url: String::new(),
             flash_ver: None,
+            properties: Vec::new(),
+            arguments: Vec::new(),
             enhanced: true,
             hevc: Hevc::Enhanced,
             start_ms: -2000,

@@ -83,8 +83,12 @@ impl Session {
             object.push(("audioFourCcInfoMap", any()));
             object.push(("capsEx", CAPS_EX.into()));
         }
-        let object = object.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        self.state = State::Connecting(self.call(COMMAND_CSID, 0, "connect", &[Value::Object(object)]));
+        object.extend(options.properties.iter().cloned());
+        let mut arguments = vec![object_of(object)];
+        if !options.arguments.is_empty() {
+            arguments.push(object_of(options.arguments.clone()));
+        }
+        self.state = State::Connecting(self.call(COMMAND_CSID, 0, "connect", &arguments));
     }
 
     pub(super) fn create_stream(&mut self) {
@@ -164,4 +168,8 @@ impl Session {
         }
         self.writer.write(&mut self.out, csid, 0, type_id::COMMAND_AMF0, stream, &body);
     }
+}
+
+fn object_of(properties: Vec<(&str, Value)>) -> Value {
+    Value::Object(properties.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }

@@ -154,6 +154,7 @@ fn refusals_of_our_own_server_are_told() {
         let expected = Error::Rejected { what, code: code.into(), description: "not today".into() };
         assert_eq!(error, expected);
         assert_eq!(error.to_string(), format!("the server refuses {what}: {code} (not today)"));
+        assert_eq!(link.client.refusal(), Some("not today"));
     }
 }
 
@@ -210,8 +211,13 @@ fn connect_says_what_encoders_say() {
 
     let tc_url = Some("rtmp://other/app".to_owned());
     let flash_ver = Some("mine".to_owned());
-    let mut s = Script::new(Options { enhanced: false, tc_url, flash_ver, ..play() });
-    let object = s.next_command().swap_remove(2);
+    let (properties, arguments) = (vec![("own", 1.0.into())], vec![("who", "we".into())]);
+    let options = Options { enhanced: false, tc_url, flash_ver, properties, arguments, ..play() };
+    let mut s = Script::new(options);
+    let mut connect = s.next_command();
+    assert_eq!(connect.pop(), Some(Value::Object(vec![("who".into(), "we".into())])));
+    let object = connect.swap_remove(2);
+    assert_eq!(object.property("own"), Some(&1.0.into()));
     assert_eq!(object.property("tcUrl"), Some(&"rtmp://other/app".into()));
     assert_eq!(object.property("flashVer"), Some(&"mine".into()));
     assert_eq!(object.property("videoCodecs"), Some(&Value::Number(252.0)));
@@ -397,6 +403,7 @@ fn refusals_are_known_by_level_or_code() {
     let mut s = Script::playing();
     s.status("error", "NetStream.Failed");
     assert_eq!(s.error.unwrap().to_string(), "the server refuses to go on: NetStream.Failed (why)");
+    assert_eq!(s.session.refusal(), None, "it had let us play");
 
     for (level, code) in [
         ("error", "NetStream.Seek.Failed"),

@@ -4,6 +4,7 @@ use bytes::BufMut;
 
 use super::*;
 use crate::amf::{Value, amf0};
+use crate::rtmp::url::RtmpUrl;
 use crate::rtmp::{COMMAND_CSID, CONTROL_CSID, DATA_CSID, STATUS_CSID};
 
 /// What SRS and FMS ask peers for, in bytes.
@@ -110,6 +111,24 @@ impl Session {
             }
             None => return,
         }
+        self.state = State::Closing;
+    }
+
+    /// Sends the peer to another server for what it asked for: `url` is the stream's there, of the form
+    /// `rtmp://host[:port]/app/stream[?parameters]`. The connection ends. Players of SRS's clusters know this.
+    pub fn redirect(&mut self, url: &RtmpUrl) {
+        if self.waiting.take().is_none() {
+            return;
+        }
+        let whole = format!("{}/{}", url.tc_url(), url.stream_with_param());
+        let ex = [("code", 302.0.into()), ("redirect", url.tc_url().into()), ("redirect2", whole.into())];
+        let ex = ex.map(|(name, value): (&str, Value)| (name.to_owned(), value));
+        let [level, code, description] =
+            status("error", "NetConnection.Connect.Rejected", "RTMP 302 Redirect");
+        self.send_command(STATUS_CSID, 0, "onStatus", 0.0, |out| {
+            amf0::null(out);
+            amf0::object(out, &[level, code, description, ("ex", Value::Object(ex.to_vec()))]);
+        });
         self.state = State::Closing;
     }
 

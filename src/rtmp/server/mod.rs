@@ -26,7 +26,7 @@ use crate::media::{Frame, Kind, Unwrap};
 use crate::time::Time;
 use crate::wire::{Malformed, Reader, limits};
 
-pub use request::{ConnectRequest, StreamRequest};
+pub use request::{ConnectRequest, StreamRequest, VIA};
 
 /// How long a connection may stay without a publish or play after its last one ended.
 const IDLE_BETWEEN: Duration = Duration::from_secs(180);

@@ -3,6 +3,9 @@
 use crate::amf::Value;
 use crate::rtmp::url::StreamName;
 
+/// The property of `connect` that says which servers a stream has come by.
+pub const VIA: &str = "camrillVia";
+
 /// The `connect` command (RTMP 1.0, 7.2.1.1).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ConnectRequest {
@@ -18,6 +21,9 @@ pub struct ConnectRequest {
     pub object_encoding: f64,
     /// Whether the client speaks Enhanced RTMP.
     pub enhanced: bool,
+    /// The servers that its stream has come by, or is wanted through (`camrillVia`), as sent; empty where it
+    /// is no server of our kind.
+    pub via: String,
     /// Where `app` and `tc_url` lead; its stream is empty.
     pub name: StreamName,
 }
@@ -40,6 +46,7 @@ impl ConnectRequest {
             enhanced: object.is_some_and(|o| {
                 o.property("fourCcList").is_some() || o.property("videoFourCcInfoMap").is_some()
             }),
+            via: text(VIA),
             name: StreamName::default(),
         }
     }

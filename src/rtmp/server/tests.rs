@@ -8,6 +8,7 @@ use super::*;
 use crate::amf::{self, Value, amf0};
 use crate::media::{Codec, Role};
 use crate::rtmp::handshake::ClientHandshake;
+use crate::rtmp::url::RtmpUrl;
 
 use peer::Peer;
 
@@ -523,6 +524,27 @@ fn a_refused_publish_or_play_is_told_and_closed() {
         assert_eq!(p.codes(), [code]);
         assert_eq!(p.commands()[0][3].property("level"), Some(&"error".into()));
     }
+}
+
+#[test]
+fn a_peer_is_sent_to_another_server() {
+    let mut p = Peer::new();
+    p.connect(&[("camrillVia", "0123".into())]);
+    assert_eq!(p.session.client().unwrap().via, "0123");
+    p.session.redirect(&RtmpUrl::parse("rtmp://b:99/live?vhost=c/a?token=x").unwrap());
+    assert!(!p.session.is_waiting(), "there was nothing to be had elsewhere");
+    p.command(0, "createStream", &[Value::Null]);
+    p.allows = false;
+    p.answers.clear();
+    p.command(1, "play", &[Value::Null, "a?token=x".into()]);
+    p.session.redirect(&RtmpUrl::parse("rtmp://b:99/live?vhost=c/a?token=x").unwrap());
+    p.drain();
+    assert!(p.closed);
+    assert_eq!(p.codes(), ["NetConnection.Connect.Rejected"]);
+    let ex = p.commands()[0][3].property("ex").cloned().unwrap();
+    assert_eq!(ex.property("code"), Some(&302.0.into()));
+    assert_eq!(ex.property("redirect"), Some(&"rtmp://b:99/live?vhost=c".into()));
+    assert_eq!(ex.property("redirect2"), Some(&"rtmp://b:99/live?vhost=c/a?token=x".into()));
 }
 
 #[test]

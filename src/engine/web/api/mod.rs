@@ -129,6 +129,7 @@ impl Engine {
             ("v1", "system_proc_stats", "") => {
                 self.data(|data| system::system_proc_stats(self.busy(now).all, data))
             }
+            ("v1", "clusters", "") => self.data(|data| self.clusters(request, data)),
             ("v1", "meminfos", "") => self.data(system::meminfos),
             _ => return Found::Nothing,
         };
@@ -178,7 +179,7 @@ impl Engine {
     }
 }
 
-const PATHS: [(&str, &str); 13] = [
+const PATHS: [(&str, &str); 14] = [
     ("versions", "the version of camrill"),
     ("summaries", "the summary(pid, argv, pwd, cpu, mem) of the process"),
     ("rusages", "the rusage of the process"),
@@ -191,6 +192,7 @@ const PATHS: [(&str, &str); 13] = [
     ("vhosts", "manage all vhosts or specified vhost"),
     ("streams", "manage all streams or specified stream"),
     ("clients", "manage all clients or specified client, default query top 10 clients"),
+    ("clusters", "origin cluster server API"),
     ("relays", "all ingests and forwards or specified one, default query first 10"),
 ];
 const TESTS: [(&str, &str); 3] = [
