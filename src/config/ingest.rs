@@ -33,6 +33,10 @@ pub struct Ingest {
     pub stream: String,
     /// Where its first viewer starts it: how long it goes on after the last one.
     pub on_demand: Option<Duration>,
+    /// How long a server may bring nothing.
+    pub stall: Duration,
+    /// The longest wait until what has failed is tried again.
+    pub retry: Duration,
 }
 
 /// Where an ingest comes from.
@@ -83,6 +87,7 @@ fn ingest(
     let Target { place, url: output, vhost, app, stream } =
         Target::read(vhost, node, &engine, &general.ports)?;
     let on_demand = block.switch("on_demand")?.then(|| block.time("linger")).transpose()?;
+    let (stall, retry) = (block.time("stall")?, block.time("retry")?);
     let foreign = if ffmpeg::transcodes(&engine)? {
         Some("its engine is on")
     } else if place == Place::Elsewhere {
@@ -94,7 +99,7 @@ fn ingest(
     };
     let Some(reason) = foreign else {
         let input = if is_file { Input::Files(urls) } else { Input::Url(urls.concat()) };
-        return Ok(Some(Ingest { name: name.into(), input, vhost, app, stream, on_demand }));
+        return Ok(Some(Ingest { name: name.into(), input, vhost, app, stream, on_demand, stall, retry }));
     };
 
     let program = block.text("ffmpeg")?;
@@ -124,7 +129,7 @@ fn ingest(
     let command =
         Command { program: &program, log_level, engine: &engine, input, paced: is_file, output: &output };
     let input = Input::Program(command.argv()?);
-    Ok(Some(Ingest { name: name.into(), input, vhost, app, stream, on_demand: None }))
+    Ok(Some(Ingest { name: name.into(), input, vhost, app, stream, on_demand: None, stall, retry }))
 }
 
 /// What is to be read: of a stream one, of files at least one.
@@ -286,7 +291,17 @@ mod tests {
                 if output.is_empty() { String::new() } else { format!("engine hd {{ output {output}; }}") };
             let [vhost, app, stream] = expected.map(String::from);
             let input = Input::Files(vec!["./a.flv".into()]);
-            let expected = Ingest { name: "camera".into(), input, vhost, app, stream, on_demand: None };
+            let stall = Duration::from_secs(10);
+            let expected = Ingest {
+                name: "camera".into(),
+                input,
+                vhost,
+                app,
+                stream,
+                on_demand: None,
+                stall,
+                retry: stall,
+            };
             assert_eq!(one(&format!("input {{ type file; url ./a.flv; }} {engine}")), expected, "{output}");
         }
         assert!(read("vhost a { ingest camera { input { url x; } } }").unwrap().0.is_empty());
@@ -433,6 +448,18 @@ mod tests {
         assert_eq!(list[0].on_demand, None);
         let expected = "t:1: ingest \"camera\": on_demand is ignored, since FFmpeg runs all the time";
         assert_eq!(warnings, [expected]);
+    }
+
+    #[test]
+    fn patience_is_given_in_seconds() {
+        let patience = |body: &str| {
+            let ingest = one(&format!("input {{ type stream; url rtmp://a/b/c; }} {body}"));
+            (ingest.stall.as_millis(), ingest.retry.as_millis())
+        };
+        assert_eq!(patience(""), (10_000, 10_000));
+        assert_eq!(patience("stall 1.5; retry 0.1;"), (1500, 100));
+        let error = ingest("input { url a.flv; } stall 0;").unwrap_err();
+        assert_eq!(error, "t:1: stall: 0 is out of range: 0.1 to 86400 s");
     }
 
     #[test]

@@ -205,7 +205,9 @@ impl Engine {
             };
             let label = configured.name.clone();
             let added = input.and_then(|input| {
-                let mut ingest = Ingest::new(name, input, configured.on_demand, RetryPolicy::default());
+                let Configured { on_demand, stall, retry: longest, .. } = configured;
+                let policy = RetryPolicy { stall, longest, ..RetryPolicy::default() };
+                let mut ingest = Ingest::new(name, input, on_demand, policy);
                 ingest.configured = Some(configured);
                 self.add_ingest(ingest)
             });

@@ -65,6 +65,22 @@ pub(super) static INGEST: &[Directive] = engine!(
         .built()
         .ours(),
         row(
+            "vhost/ingest/stall",
+            Float { min: 0.1, max: 86_400.0, unit: "s" },
+            "10",
+            "How long a server may bring nothing until the connection to it is given up, in s.",
+        )
+        .built()
+        .ours(),
+        row(
+            "vhost/ingest/retry",
+            Float { min: 0.1, max: 86_400.0, unit: "s" },
+            "10",
+            "The longest wait until what has failed is tried again, in s; the first is at most 0.5 s, each further one twice as long.",
+        )
+        .built()
+        .ours(),
+        row(
             "vhost/ingest/ffmpeg",
             Text,
             "",
