@@ -86,6 +86,7 @@ fn what_is_left_is_sent_before_the_end_is_told() {
     assert_eq!(peer.wait_command("FCUnpublish")[3].as_str(), Some("t?token=x"));
     assert_eq!(peer.wait_command("deleteStream")[3], Value::Number(1.0));
     peer.wait_closed();
+    drop(peer);
     until(&host, RelayState::Idle);
     host.until("the connection is gone", |engine| engine.stats().connections == 0);
     let (relay, stats) = (relay(&host, id), host.stats());
@@ -137,6 +138,25 @@ fn nothing_of_the_next_publish_goes_over_the_old_connection() {
     let came: Vec<_> = std::iter::from_fn(|| old.media()).collect();
     assert_eq!(came, first[..came.len()]);
     assert_eq!(came.len(), first.len());
+}
+
+/// What a closed socket is told makes its system forget what has not left yet.
+#[test]
+fn what_is_on_its_way_arrives_though_the_server_says_something() {
+    let (host, server) = (engine(""), Server::narrow());
+    let id = forward(&host, server.url("t"));
+    let all = gop(0, 100, 5_000);
+    let publisher = publish(&host, &all);
+    let (mut peer, _) = server.publish();
+    until(&host, RelayState::Running);
+    publisher.close();
+    until(&host, RelayState::Idle);
+    host.until("its socket has all of it", move |engine| info(engine, id).is_some_and(|r| r.bytes > 500_000));
+    peer.status_to(1, "status", "NetStream.Publish.Idle", "nothing comes");
+    let came: Vec<_> = std::iter::from_fn(|| peer.media()).collect();
+    assert_eq!(came.len(), all.len());
+    drop(peer);
+    host.until("the connection is gone", |engine| engine.stats().connections == 0);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Serving connections: their input, what their sessions ask and bring, and their end.
 
+use std::io::ErrorKind;
+
 use log::info;
 
 use super::conn::{Conn, Flushed, Playing};
@@ -86,10 +88,22 @@ impl Engine {
         match flushed {
             Ok(Flushed::All) if conn.closing => {
                 // What came and is not read would make the close a reset, and the peer lose the reason.
+                let mut has_ended = false;
                 for _ in 0..READ_BUDGET / READ_BYTES {
-                    if !matches!(conn.read(&mut self.buffer), Ok(Some(1..))) {
-                        break;
+                    match conn.link.discard(&mut self.buffer) {
+                        Ok(1..) => {}
+                        Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+                        Ok(0) | Err(_) => {
+                            has_ended = true;
+                            break;
+                        }
                     }
+                }
+                // So would what it says from now on, and of a stream's end much may still be on its way.
+                if !has_ended && conn.ends.is_some_and(|at| at > now) {
+                    conn.link.finish();
+                    arm(&mut self.timers, id, conn);
+                    return;
                 }
                 let why = conn.session.last_words();
                 self.doom(id, why);

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read};
+use std::net::Shutdown;
 
 use bytes::{Buf, Bytes};
 use mio::net::TcpStream;
@@ -147,6 +148,20 @@ impl Link {
         if let Layer::Secure(secured) = &mut self.layer {
             secured.close(Io(&self.socket));
         }
+    }
+
+    /// Says goodbye, and to the peer's system that nothing more comes. What the socket has taken still leaves;
+    /// what the peer says is only to be discarded.
+    pub(super) fn finish(&mut self) {
+        self.shutdown();
+        self.layer = Layer::Plain;
+        // One that has been closed meanwhile needs no word.
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    /// Reads once what nobody wants any more, as the socket has it; 0 at the end.
+    pub(super) fn discard(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        receive(&self.socket, buffer)
     }
 }
 
