@@ -128,6 +128,26 @@ fn is_known(suffix: &str, line: &str) -> bool {
     }
 }
 
+/// What ffmpeg finds in a stream that has been going on for a while.
+#[test]
+fn who_comes_late_finds_the_two_tracks() {
+    let dir = TempDir::new();
+    let server = Server::start_http(REMUX);
+    let _publisher = clients::publish_live(&clip(&dir).file, &server.url("test"));
+    let early = clients::Player::start(clients::Kind::Rtmpdump, &server.url("test"));
+    early.wait("the second keyframe", |tags| tags.iter().filter(|tag| tag.is_video_key()).count() == 2);
+    for url in [format!("http://{}/live/test.flv", server.http()), server.url("test")] {
+        let mut command = Command::new("ffprobe");
+        command.args(["-v", "error", "-show_entries", "stream=codec_type", "-of", "csv=p=0", &url]);
+        let output = command.output().expect("ffprobe");
+        let mut found: Vec<_> =
+            std::str::from_utf8(&output.stdout).expect("text").split_whitespace().collect();
+        // What RTMP says of the play itself.
+        found.retain(|kind| *kind != "data" || url.starts_with("http"));
+        assert_eq!(found, ["video", "audio"], "{url}");
+    }
+}
+
 fn clip(dir: &TempDir) -> Clip {
     let file = clients::cut(dir, 0, 6);
     Clip { ffmpeg: clients::ffmpeg, file, tracks: (Video::H264, Audio::Aac) }

@@ -65,6 +65,13 @@ pub fn body(frame: &Frame) -> Bytes {
     }
 }
 
+/// The timestamp, in ms, of a frame that goes out at the time `at` (µs). It wraps at 32 bits. Metadata is of the
+/// whole stream and stands at 0: FFmpeg takes it for a track of text where it stands elsewhere.
+pub fn timestamp(frame: &Frame, at: i64) -> u32 {
+    let is_metadata = frame.kind == Kind::Data && frame.role == Role::Header;
+    if is_metadata { 0 } else { at.div_euclid(1000) as u32 }
+}
+
 /// What a body says.
 #[derive(Debug)]
 struct Parts<'a> {

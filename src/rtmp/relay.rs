@@ -63,7 +63,7 @@ fn all_at<'a>(
 
 fn image_at(frame: &Frame, at: i64, body: &[u8], chunk_size: u32, stream: u32) -> Bytes {
     let (csid, type_id) = channel(frame.kind);
-    chunk::image(chunk_size, csid, timestamp(at), type_id, stream, body)
+    chunk::image(chunk_size, csid, flv::timestamp(frame, at), type_id, stream, body)
 }
 
 /// The chunk stream and the message type of frames of a kind.
@@ -73,9 +73,4 @@ pub(super) fn channel(kind: Kind) -> (u32, u8) {
         Kind::Video => (VIDEO_CSID, type_id::VIDEO),
         Kind::Data => (DATA_CSID, type_id::DATA_AMF0),
     }
-}
-
-/// RTMP's milliseconds, which wrap at 32 bits (RTMP 1.0, 5.3.1), of a time in µs.
-pub(super) fn timestamp(us: i64) -> u32 {
-    us.div_euclid(1000) as u32
 }

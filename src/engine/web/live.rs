@@ -281,8 +281,7 @@ struct FlvMux {
 impl FlvMux {
     fn put(&self, frame: &Frame, at: i64, out: &mut BytesMut) {
         let body = flv::body(frame);
-        // FLV's milliseconds wrap at 32 bits.
-        let timestamp = at.div_euclid(1000) as u32;
+        let timestamp = flv::timestamp(frame, at);
         let Ok((before, after)) = file::around(frame.kind, timestamp, body.len()) else { return };
         let len = before.len() + body.len() + after.len();
         out.reserve(len + message(usize::MAX).len());

@@ -3,6 +3,7 @@
 use bytes::BufMut;
 
 use super::*;
+use crate::flv;
 use crate::rtmp::{COMMAND_CSID, CONTROL_CSID, relay};
 
 /// What we ask the server to acknowledge after, in bytes, when we play: as FMS and its players do.
@@ -31,7 +32,7 @@ impl Session {
         let Some(body) = relay::body_as(frame, self.hevc) else { return };
         let (csid, type_id) = relay::channel(frame.kind);
         let csid = csid.saturating_add(BESIDE_IMAGES);
-        self.writer.write(&mut self.out, csid, relay::timestamp(frame.dts), type_id, self.stream, &body);
+        self.writer.write(&mut self.out, csid, flv::timestamp(frame, frame.dts), type_id, self.stream, &body);
     }
 
     /// Ends the stream as the server expects it; then the connection is to be closed.

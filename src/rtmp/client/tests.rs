@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::amf;
+use crate::flv;
 use crate::rtmp::relay;
 use crate::rtmp::server;
 
@@ -779,8 +780,8 @@ fn outcome(pieces: &[usize]) -> (Vec<String>, Vec<Vec<Value>>, Option<Error>) {
     s.command("_result", 2.0, &[Value::Null, 1.0.into()]);
     s.control(type_id::SET_CHUNK_SIZE, &200u32.to_be_bytes());
     for frame in stream() {
-        let at = relay::timestamp(frame.dts);
-        s.media(at, relay::channel(frame.kind).1, &crate::flv::body(&frame));
+        let at = flv::timestamp(&frame, frame.dts);
+        s.media(at, relay::channel(frame.kind).1, &flv::body(&frame));
     }
     s.status("status", "NetStream.Play.Start");
     s.media(3, type_id::VIDEO, &[0x17]);
