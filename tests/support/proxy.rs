@@ -21,6 +21,9 @@ use super::{PATIENCE, free_port};
 const HELD: usize = 64 * 1024;
 /// What each of its sockets is asked to hold in each direction, in bytes; the kernel takes twice as much.
 const SOCKET_BUFFER: usize = 16 * 1024;
+/// The largest segment that its sockets take, in bytes, as over Ethernet. With those of the loopback device a
+/// sender's kernel would take megabytes before the sender feels anything.
+const SEGMENT: u32 = 1460;
 /// How far a throttled direction may be behind its rate and make up for it.
 const CATCH_UP: Duration = Duration::from_millis(50);
 
@@ -203,7 +206,7 @@ impl Relay {
     fn listen(&mut self, address: SocketAddr) -> std::io::Result<()> {
         let mut listener = TcpListener::bind(address)?;
         // What is accepted has the listener's buffers, and its window is small from the first.
-        shrink_buffers(&SockRef::from(&listener));
+        narrow(&SockRef::from(&listener));
         self.poll.registry().register(&mut listener, SOCKET, Interest::READABLE)?;
         self.listener = Some(listener);
         Ok(())
@@ -408,7 +411,7 @@ fn time_of(bytes: usize, rate: u32) -> Duration {
 /// Begins to connect.
 fn connect(to: SocketAddr) -> std::io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
-    shrink_buffers(&socket);
+    narrow(&socket);
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
     match socket.connect(&to.into()) {
@@ -417,7 +420,8 @@ fn connect(to: SocketAddr) -> std::io::Result<TcpStream> {
     }
 }
 
-fn shrink_buffers(socket: &Socket) {
+fn narrow(socket: &Socket) {
+    socket.set_tcp_mss(SEGMENT).expect("a socket option");
     socket.set_recv_buffer_size(SOCKET_BUFFER).expect("a socket option");
     socket.set_send_buffer_size(SOCKET_BUFFER).expect("a socket option");
 }

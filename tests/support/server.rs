@@ -1,6 +1,6 @@
 //! The server under test: the C program, as a user starts it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -73,12 +73,12 @@ impl Server {
     }
 
     /// Where HTTP is served.
-    pub(crate) fn http(&self) -> std::net::SocketAddr {
+    pub(crate) fn http(&self) -> SocketAddr {
         (self.ip, self.http.expect("a server that serves HTTP")).into()
     }
 
     /// Where the API is served.
-    pub(crate) fn api(&self) -> std::net::SocketAddr {
+    pub(crate) fn api(&self) -> SocketAddr {
         (self.ip, port_of(self.process(), self.ip, "http api")).into()
     }
 
@@ -95,6 +95,11 @@ impl Server {
     /// What it has said by now.
     pub(crate) fn said(&self) -> Vec<String> {
         self.process().said()
+    }
+
+    /// Where RTMP is served.
+    pub(crate) fn address(&self) -> SocketAddr {
+        (self.ip, self.port).into()
     }
 
     pub(crate) fn url(&self, stream: &str) -> String {
