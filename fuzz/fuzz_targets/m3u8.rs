@@ -33,7 +33,7 @@ type Outcome = (Vec<Frame>, Vec<String>, Option<Result<(), Error>>);
 
 fn run(how: u8, bandwidth: u8, mut ops: &[u8]) -> Outcome {
     let mut now = Time::ZERO;
-    let mut session = Session::new(now, Options { bandwidth_max: bandwidth.into() });
+    let mut session = Session::new(now, Options { bandwidth_max: bandwidth.into(), live: false });
     let mut outcome = Outcome::default();
     let mut under_way = Vec::new();
     let mut timeout = drain(&mut session, &mut outcome, &mut under_way);

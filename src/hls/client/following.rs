@@ -8,6 +8,9 @@ use crate::time::Time;
 
 /// Target durations before the end of a live playlist at which playing begins (6.3.3).
 const START_TARGETS: i64 = 3;
+/// Target durations before its end at which it is gone on with as at first: nobody gets that far behind who
+/// plays in time.
+const BEHIND_TARGETS: i64 = 3 * START_TARGETS;
 /// Target durations without a new segment after which a live playlist is given up.
 const STALLED_TARGETS: u32 = 6;
 /// Answers in a row that are behind what was seen before they are believed: the server has begun anew. Fewer are
@@ -29,6 +32,8 @@ pub(super) struct Following {
     backward: u32,
     /// Nothing that comes continues what came before.
     is_anew: bool,
+    /// There were answers that were not the stream's end.
+    is_live: bool,
     /// The last request failed.
     why: Option<String>,
 }
@@ -46,6 +51,16 @@ impl Following {
     /// The playlist has been here.
     pub(super) fn is_loaded(&self) -> bool {
         self.media.is_some()
+    }
+
+    /// Whether the playlist has been one that goes on.
+    pub(super) fn is_live(&self) -> bool {
+        self.is_live
+    }
+
+    /// How long it is gone on without news.
+    pub(super) fn patience(&self) -> Duration {
+        self.target().saturating_mul(STALLED_TARGETS)
     }
 
     /// When the playlist is to be asked for; `None` if not again.
@@ -75,12 +90,17 @@ impl Following {
         }
         self.backward = 0;
         self.next = match self.next {
+            Some(next) if !media.ended && is_behind(&media, next) => {
+                self.is_anew = true;
+                Some(start(&media))
+            }
             Some(next) => Some(next.max(media.media_sequence)),
             None if media.segments.is_empty() => None,
             None if media.ended && !self.is_anew => Some(media.media_sequence),
             None => Some(start(&media)),
         };
         let is_over = media.ended;
+        self.is_live |= !is_over;
         self.media = Some(media);
         if !is_news {
             return self.nothing_new(now, self.asked);
@@ -124,7 +144,7 @@ impl Following {
 
     fn nothing_new(&mut self, now: Time, from: Time) -> Result<(), Stalled> {
         let since = now.since(self.news);
-        if since >= self.target().saturating_mul(STALLED_TARGETS) {
+        if since >= self.patience() {
             let ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
             return Err(Stalled { ms, why: self.why.take() });
         }
@@ -136,6 +156,14 @@ impl Following {
         let us = self.media.as_ref().map_or(0, |media| media.target_us);
         Duration::from_micros(u64::try_from(us).unwrap_or(0).max(TARGET_MIN_US))
     }
+}
+
+/// Whether that segment has left a live playlist, or is so far before its end that it soon will have.
+fn is_behind(media: &Media, next: u64) -> bool {
+    let ahead =
+        media.segments.iter().rev().take(media.end().saturating_sub(next).try_into().unwrap_or(usize::MAX));
+    let left = ahead.map(|segment| segment.duration_us).fold(0, i64::saturating_add);
+    next < media.media_sequence || left > media.target_us.saturating_mul(BEHIND_TARGETS)
 }
 
 /// Where to begin in a live playlist that has segments: at the last one that begins early enough, or else at

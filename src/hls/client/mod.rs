@@ -15,7 +15,8 @@
 //! A playlist that is over is pulled from its beginning to its end. A live one is begun three target durations
 //! before its end and asked for again each target duration, or half of one after an answer without news. After
 //! six without news it has stalled. An answer that is behind what was seen is an old copy; the third one in a
-//! row is a server that has begun anew, and is begun with as at first.
+//! row is a server that has begun anew, and is begun with as at first; so is one of which the next segment has left
+//! the playlist, or is nine target durations before its end.
 //!
 //! # What is left out
 //!
@@ -25,7 +26,7 @@
 //!
 //! # Time
 //!
-//! Times begin as the container has them. At a discontinuity they are shifted so that time goes on where it
+//! Times begin as the container has them. At a discontinuity, or where segments were passed over to catch up, they are shifted so that time goes on where it
 //! was, by as much for video and audio. Where they go on by themselves, within a second, they are left alone.
 
 mod container;
@@ -38,6 +39,7 @@ mod timeline;
 use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
+use std::time::Duration;
 
 use super::m3u8::{self, Master, Playlist, Variant};
 use crate::media::{Frame, Kind};
@@ -54,11 +56,13 @@ const FORMATS: [&str; 9] = ["avc1", "avc3", "hvc1", "hev1", "av01", "vp09", "mp4
 pub struct Options {
     /// The highest BANDWIDTH that is chosen, in bits per second; [`u64::MAX`] for no bound.
     pub bandwidth_max: u64,
+    /// Whether only a stream that goes on is pulled: a playlist that is over when it first comes is a failure.
+    pub live: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { bandwidth_max: u64::MAX }
+        Self { bandwidth_max: u64::MAX, live: false }
     }
 }
 
@@ -159,6 +163,8 @@ pub enum Error {
     },
     /// A variant is a multivariant playlist again.
     Nested,
+    /// The stream is over that was to go on.
+    Over,
     /// A playlist could not be fetched.
     Unreachable {
         /// Which.
@@ -189,6 +195,7 @@ impl fmt::Display for Error {
         match self {
             Self::Playlist { playlist, cause } => write!(f, "HLS: {playlist}: {cause}"),
             Self::Nested => f.write_str("HLS: the variant's playlist names variants; segments were expected"),
+            Self::Over => f.write_str("HLS: the stream is over"),
             Self::Unreachable { playlist, why } => write!(f, "HLS: {playlist}: {why}"),
             Self::Stalled { playlist, ms, why } => {
                 write!(f, "HLS: {playlist} brought no new segment for {ms} ms")?;
@@ -275,6 +282,17 @@ impl Session {
         self.advance(now);
     }
 
+    /// Whether it is a stream that goes on, or went on until now: not one that was over when it was first asked
+    /// for. Known with the first playlist of segments.
+    pub fn is_live(&self) -> bool {
+        self.renditions.iter().any(Rendition::is_live)
+    }
+
+    /// How long it may bring no frame at the least, before the session itself finds that it has stalled.
+    pub fn patience(&self) -> Duration {
+        self.renditions.iter().map(Rendition::patience).max().unwrap_or_default()
+    }
+
     /// The time that [`Output::Timeout`] named has come.
     pub fn handle_timeout(&mut self, now: Time) {
         self.advance(now);
@@ -311,6 +329,9 @@ impl Session {
         let Some(rendition) = self.renditions.get_mut(index) else { return Ok(()) };
         let playlist = rendition.playlist();
         match Playlist::parse(text) {
+            Ok(Playlist::Media(media)) if media.ended && self.options.live && !rendition.is_live() => {
+                Err(Error::Over)
+            }
             Ok(Playlist::Media(media)) => rendition.update(now, media),
             Err(cause) if rendition.is_loaded() => rendition.cannot_update(now, cause.to_string()),
             Ok(Playlist::Master(_)) if rendition.is_loaded() => {

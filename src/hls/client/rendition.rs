@@ -146,6 +146,16 @@ impl Rendition {
         self.following.is_loaded()
     }
 
+    /// Whether its playlist has been one that goes on.
+    pub(super) fn is_live(&self) -> bool {
+        self.following.is_live()
+    }
+
+    /// How long it is gone on without a new segment.
+    pub(super) fn patience(&self) -> Duration {
+        self.following.patience()
+    }
+
     pub(super) fn is_fetching(&self, id: u32) -> bool {
         self.fetching.as_ref().is_some_and(|fetching| fetching.id == id)
     }

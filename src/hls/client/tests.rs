@@ -71,7 +71,8 @@ struct Way {
 }
 
 const DAY: Time = Time::from_millis(86_400_000);
-const FAST: Way = Way { options: Options { bandwidth_max: u64::MAX }, paced: false, size: 1000, until: DAY };
+const FAST: Way =
+    Way { options: Options { bandwidth_max: u64::MAX, live: false }, paced: false, size: 1000, until: DAY };
 const PACED: Way = Way { paced: true, ..FAST };
 
 fn pull(way: Way, mut server: impl Server) -> Pulled {
@@ -441,6 +442,28 @@ fn a_server_that_begins_anew_is_believed_at_the_third_answer() {
     assert!(segments.len() > 12);
 }
 
+#[test]
+fn who_has_fallen_behind_goes_on_near_the_end() {
+    let mut recording = Recording::new(written::options(Format::Ts));
+    recording.begin(&headers());
+    recording.live(0, 90);
+    let mut server = live(&recording, 0);
+    // After ten seconds it is forty more.
+    let jumps = |now: Time, path: &str| {
+        let ms = now.as_millis() + if now.as_millis() < 10_000 { 30_000 } else { 70_000 };
+        server.answer(Time::from_millis(ms), path)
+    };
+    let pulled = pull(Way { until: Time::from_millis(18_000), ..PACED }, jumps);
+    assert_eq!((pulled.error.as_ref(), &pulled.left_out[..]), (None, &[][..]));
+    let segments = segments_of(&pulled);
+    let jump = segments.windows(2).position(|w| w[1] != w[0] + 1).unwrap();
+    // The list ends at 80 s then.
+    assert_eq!(segments[jump + 1], 37);
+    assert!(segments[jump + 1..].windows(2).all(|w| w[1] == w[0] + 1), "{segments:?}");
+    let video = pulled.of(Kind::Video);
+    assert!(video.windows(2).all(|w| (39_000..62_000).contains(&(w[1].dts - w[0].dts))));
+}
+
 fn segments_of(pulled: &Pulled) -> Vec<u32> {
     let number = |path: &str| path.strip_prefix("livestream-")?.strip_suffix(".ts")?.parse().ok();
     pulled.fetched.iter().filter_map(|(_, path)| number(path)).collect()
@@ -752,9 +775,9 @@ fn audio_of_its_own_is_brought_together_with_the_video() {
         }
     }
     let (files, _) = with_rendition([Format::Ts, Format::Ts], [0, 10_000_000]);
-    let small = Way { options: Options { bandwidth_max: 4 }, ..FAST };
+    let small = Way { options: Options { bandwidth_max: 4, live: false }, ..FAST };
     assert_eq!(pull(small, serve(&files)).paths("small"), ["small.m3u8"]);
-    let none = Way { options: Options { bandwidth_max: 2 }, ..FAST };
+    let none = Way { options: Options { bandwidth_max: 2, live: false }, ..FAST };
     assert_eq!(pull(none, serve(&files)).paths("small"), ["small.m3u8"]);
 }
 

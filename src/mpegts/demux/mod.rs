@@ -146,6 +146,11 @@ impl Demuxer {
         self.refused.filter(|_| self.video.is_none() && self.audio.is_none())
     }
 
+    /// Whether there is a track of video and one of audio, as far as is known by now.
+    pub fn has_both(&self) -> bool {
+        self.video.is_some() && self.audio.is_some()
+    }
+
     /// The next packet, once it is there, without what stands around it.
     fn next_packet(&mut self, input: &mut &[u8]) -> Option<[u8; PACKET_BYTES]> {
         loop {
