@@ -59,6 +59,9 @@ pub(super) struct Conn {
     pub(super) pending: Option<Pending>,
     /// There is more to read than was taken.
     pub(super) readable: bool,
+    /// Nothing is read, since who takes it has no room.
+    #[cfg(feature = "http")]
+    pub(super) paused: bool,
     /// The peer will send no more.
     pub(super) hung_up: bool,
     /// The session's deadline, and the earliest alarm that is set.
@@ -160,6 +163,8 @@ impl Conn {
             dead: false,
             pending: None,
             readable: false,
+            #[cfg(feature = "http")]
+            paused: false,
             hung_up: false,
             deadline: None,
             armed: None,
@@ -203,10 +208,21 @@ impl Conn {
 
     /// Whether input may be taken: nothing is awaited, and the peer reads its answers.
     pub(super) fn takes_input(&self) -> bool {
+        #[cfg(feature = "http")]
+        if self.paused {
+            return false;
+        }
         !self.session.is_waiting()
             && !self.closing
             && !self.dead
             && self.out_bytes < limits::RTMP_ANSWER_BYTES
+    }
+
+    /// Whether another request can be made over it to an HTTP server.
+    #[cfg(feature = "http")]
+    pub(super) fn serves_again(&self) -> bool {
+        let is_idle = matches!(&self.session, Session::HttpClient(session) if session.is_idle());
+        is_idle && !self.dead && !self.closing && !self.hung_up
     }
 
     /// Bytes that the session sends.

@@ -5,13 +5,18 @@
 
 mod edge;
 mod files;
+#[cfg(all(feature = "http", feature = "hls"))]
+mod hls;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(any(feature = "http", feature = "hls"))]
 mod merge;
+#[cfg(feature = "http")]
+mod pace;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod timeline;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -58,7 +63,7 @@ pub struct IngestOptions {
     /// URLs (`rtmp://`, `rtmps://`, `http://`, `https://`), each tried when the one before it fails; or paths
     /// of files, played one after another.
     pub inputs: Vec<String>,
-    /// Whether files begin again when all have been played.
+    /// Whether files begin again when all have been played, here or on a server.
     pub looped: bool,
     /// Whether it runs only while somebody watches: it ends so long after the last viewer.
     pub on_demand: Option<Duration>,
@@ -86,6 +91,11 @@ enum Server {
 pub(super) struct Ingest {
     name: Name,
     input: Input,
+    /// A file of a server begins again when it has been played.
+    looped: bool,
+    /// What comes by HLS is no recording: it has gone on while it was pulled.
+    #[cfg(all(feature = "http", feature = "hls"))]
+    is_live: bool,
     on_demand: Option<Duration>,
     policy: RetryPolicy,
     /// As the configuration has it, where that has made it.
@@ -136,7 +146,9 @@ impl Engine {
     pub fn ingest_open(&mut self, options: &IngestOptions) -> Result<u32> {
         let name = self.name(&options.vhost, &options.app, &options.stream)?;
         let input = Input::parse(&options.inputs, options.looped)?;
-        let id = self.add_ingest(Ingest::new(name, input, options.on_demand, options.retry))?;
+        let mut ingest = Ingest::new(name, input, options.on_demand, options.retry);
+        ingest.looped = options.looped;
+        let id = self.add_ingest(ingest)?;
         let now = self.now();
         self.begin_ingest(now, id);
         Ok(id)
@@ -208,7 +220,7 @@ impl Engine {
                 let Configured { on_demand, stall, retry: longest, .. } = configured;
                 let policy = RetryPolicy { stall, longest, ..RetryPolicy::default() };
                 let mut ingest = Ingest::new(name, input, on_demand, policy);
-                ingest.configured = Some(configured);
+                (ingest.configured, ingest.looped) = (Some(configured), true);
                 self.add_ingest(ingest)
             });
             match added {
@@ -283,6 +295,8 @@ impl Engine {
         match &ingest.state {
             State::Waiting(at) if *at <= now => self.start_ingest(now, id),
             State::Files(_) => self.play_files(now, id),
+            #[cfg(feature = "http")]
+            State::Http(_) => self.on_http_alarm(now, id),
             _ => {}
         }
     }
@@ -341,7 +355,7 @@ impl Engine {
                 if let Some(ingest) = self.ingests.find_mut(id) {
                     ingest.received = ingest.received.saturating_add(http.received);
                 }
-                self.abandon(now, http.fetch);
+                self.drop_http(now, id, &http);
             }
             State::Files(_) | State::Idle | State::Waiting(_) | State::Ended => {}
         }
@@ -622,6 +636,9 @@ impl Ingest {
         Self {
             name,
             input,
+            looped: false,
+            #[cfg(all(feature = "http", feature = "hls"))]
+            is_live: false,
             on_demand,
             policy,
             configured: None,
@@ -650,10 +667,7 @@ impl Ingest {
                 (Some(url), _) => shown(url),
                 (None, Some(Server::Rtmp(url))) => shown(url),
                 #[cfg(feature = "http")]
-                (None, Some(Server::Http(url))) => {
-                    let url = url.to_string();
-                    url.split('?').next().unwrap_or_default().to_owned()
-                }
+                (None, Some(Server::Http(url))) => http::shown(url),
                 (None, None) => String::new(),
             },
         }

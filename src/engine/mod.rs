@@ -153,6 +153,8 @@ pub struct Engine {
     own_resolver: bool,
     #[cfg(feature = "http")]
     fetches: Table<fetch::Fetch>,
+    #[cfg(feature = "http")]
+    kept: Vec<fetch::Kept>,
     tickets: Table<u32>,
     #[cfg(any(feature = "hls", feature = "dvr"))]
     taps: std::collections::HashMap<u32, taps::Taps>,
@@ -245,6 +247,8 @@ impl Engine {
             own_resolver: false,
             #[cfg(feature = "http")]
             fetches: Table::default(),
+            #[cfg(feature = "http")]
+            kept: Vec::new(),
             tickets: Table::default(),
             #[cfg(any(feature = "hls", feature = "dvr"))]
             taps: std::collections::HashMap::new(),
@@ -396,6 +400,8 @@ impl Engine {
                 Alarm::Stream(id) => self.on_stream_alarm(now, id),
                 Alarm::Ingest(id) => self.on_ingest_alarm(now, id),
                 Alarm::Forward(id) => self.on_forward_alarm(now, id),
+                #[cfg(feature = "http")]
+                Alarm::Kept(conn) => self.on_kept_alarm(now, conn),
                 #[cfg(feature = "http")]
                 Alarm::Backend(id) => self.on_backend_alarm(now, id),
                 Alarm::Dial(id) => self.on_dial_alarm(now, id),

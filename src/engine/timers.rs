@@ -16,6 +16,9 @@ pub(super) enum Alarm {
     Ingest(u32),
     /// A forward is tried again.
     Forward(u32),
+    /// A connection that is kept for another request has been idle for too long.
+    #[cfg(feature = "http")]
+    Kept(u32),
     /// Who knows where a stream is forwarded to is asked again.
     #[cfg(feature = "http")]
     Backend(u32),

@@ -20,6 +20,7 @@ pub(crate) mod live;
 pub(crate) mod logs;
 pub(crate) mod netns;
 pub(crate) mod nginx;
+pub(crate) mod origin;
 pub(crate) mod packets;
 pub(crate) mod paths;
 pub(crate) mod process;

@@ -106,6 +106,34 @@ impl TlsFront {
     }
 }
 
+/// A web server of the files in a folder.
+pub(crate) struct Files {
+    _process: Process,
+    address: SocketAddr,
+    _dir: TempDir,
+}
+
+impl Files {
+    pub(crate) fn start(folder: &Path) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let dir = TempDir::new();
+        let config = dir.join("nginx.conf");
+        let text = format!(
+            "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr info;\n\
+             events {{ worker_connections 256; }}\nhttp {{ access_log off;\n\
+             client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4;\n\
+             scgi_temp_path t5;\nserver {{ listen {address}; root {}; }} }}\n",
+            folder.display()
+        );
+        std::fs::write(&config, text).expect("the configuration");
+        Self { _process: run(&Place::here(), &config, &dir), address, _dir: dir }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}/{path}", self.address)
+    }
+}
+
 /// Writes a configuration of one of nginx's modules into a folder of its own.
 fn configure(module: &str, text: &str) -> (PathBuf, TempDir) {
     let folders = ["/usr/lib/nginx/modules", "/usr/lib64/nginx/modules"];

@@ -42,6 +42,24 @@ impl Merge {
         if has_both || is_full { self.take() } else { None }
     }
 
+    /// The frame that would be next.
+    #[cfg(feature = "http")]
+    pub(super) fn first(&self) -> Option<&Frame> {
+        self.frames.front()
+    }
+
+    /// Frames that it holds.
+    #[cfg(feature = "http")]
+    pub(super) fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Bytes of frames that it holds.
+    #[cfg(feature = "http")]
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The next frame, certain or not: there are no more.
     pub(super) fn take(&mut self) -> Option<Frame> {
         let frame = self.frames.pop_front()?;

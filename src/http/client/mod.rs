@@ -112,6 +112,7 @@ pub struct Session {
     limits: Limits,
     out: VecDeque<Output>,
     received: u64,
+    is_paused: bool,
 }
 
 #[derive(Debug)]
@@ -152,7 +153,7 @@ enum Framed {
 impl Session {
     /// A session over a connection that has just been made.
     pub fn new(limits: Limits) -> Self {
-        Self { state: State::Idle, limits, out: VecDeque::new(), received: 0 }
+        Self { state: State::Idle, limits, out: VecDeque::new(), received: 0, is_paused: false }
     }
 
     /// Makes a request. Whether it was made: not while another has no whole answer, nor when the connection
@@ -168,6 +169,19 @@ impl Session {
         let asked = Asked { method: request.method, url: request.url.clone() };
         self.state = State::Head { asked, held: Vec::new(), line: 0, since: now };
         true
+    }
+
+    /// Other bounds hold for the next request.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// Nothing is read for a while, or again: a body may pause meanwhile.
+    pub fn pause(&mut self, now: Time, is_paused: bool) {
+        self.is_paused = is_paused;
+        if let State::Body { since, .. } = &mut self.state {
+            *since = now;
+        }
     }
 
     /// Takes bytes off the front of `input`, all there are. After an error the session is over.
@@ -208,6 +222,7 @@ impl Session {
     pub fn timeout(&self) -> Option<Time> {
         match &self.state {
             State::Head { since, .. } => Some(*since + self.limits.head),
+            State::Body { .. } if self.is_paused => None,
             State::Body { since, .. } => Some(*since + self.limits.stall),
             State::Idle | State::Closed => None,
         }
