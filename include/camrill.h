@@ -305,7 +305,7 @@
 // It has given up, or is over.
 #define CAMRILL_RELAY_ENDED 5
 
-// Flag of an ingest: files begin again when all have been played.
+// Flag of an ingest: files begin again when all have been played, here or on a server (a recorded HLS too).
 #define CAMRILL_INGEST_LOOP 1
 
 // Flag of an ingest: it runs only while somebody watches the stream.

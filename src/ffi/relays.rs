@@ -37,7 +37,7 @@ pub const CAMRILL_RELAY_WAITING: i32 = 4;
 /// It has given up, or is over.
 pub const CAMRILL_RELAY_ENDED: i32 = 5;
 
-/// Flag of an ingest: files begin again when all have been played.
+/// Flag of an ingest: files begin again when all have been played, here or on a server (a recorded HLS too).
 pub const CAMRILL_INGEST_LOOP: u32 = 1;
 /// Flag of an ingest: it runs only while somebody watches the stream.
 pub const CAMRILL_INGEST_ON_DEMAND: u32 = 2;
