@@ -92,6 +92,8 @@ impl Engine {
                 .err();
             let mut conn = Conn::new(now, link, peer, session);
             conn.owner = Some(owner);
+            // The session's time counts from here, and this is what it waits for first.
+            conn.ready_by = conn.session.timeout().filter(|_| !conn.link.is_ready());
             conn
         });
         if let (Some(id), Some(_)) = (id, &failed) {
