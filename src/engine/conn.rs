@@ -243,9 +243,9 @@ impl Conn {
         self.blocked.is_some()
     }
 
-    /// Since when the socket has taken nothing.
+    /// Since when the socket has taken nothing. A handshake takes the time that it has.
     pub(super) fn blocked_since(&self) -> Option<Time> {
-        self.blocked
+        self.blocked.filter(|_| self.link.is_ready())
     }
 
     /// The socket says that it takes bytes again. How long it has taken none is looked at anew with the
