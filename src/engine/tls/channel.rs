@@ -21,6 +21,15 @@ impl Channel {
         Self { connection, host: host.map(str::to_owned), taken: 0 }
     }
 
+    /// Goes on with the handshake.
+    fn shake(&mut self, io: Io<'_>) -> io::Result<()> {
+        self.send(io)?;
+        while self.connection.is_handshaking() {
+            self.receive(io)?;
+        }
+        self.send(io)
+    }
+
     /// Takes records from the socket, and answers those that want it.
     fn receive(&mut self, io: Io<'_>) -> io::Result<()> {
         let received = self.connection.read_tls(&mut Wire(io))?;
@@ -53,11 +62,12 @@ impl Channel {
 
 impl Secure for Channel {
     fn handshake(&mut self, io: Io<'_>) -> io::Result<()> {
-        self.send(io)?;
-        while self.connection.is_handshaking() {
-            self.receive(io)?;
-        }
-        self.send(io)
+        self.shake(io).map_err(|e| match e.get_ref() {
+            None if e.kind() != ErrorKind::WouldBlock => {
+                io::Error::new(e.kind(), format!("TLS: the connection is lost within the handshake: {e}"))
+            }
+            _ => e,
+        })
     }
 
     fn read(&mut self, io: Io<'_>, buffer: &mut [u8]) -> io::Result<usize> {
