@@ -78,7 +78,7 @@ test: setup-test
 	@$(MAKE) --no-print-directory build
 	$(CARGO) test
 	$(CARGO) test --features tls --lib engine::tls
-	$(CARGO) test --features tls --test tls
+	$(CARGO) test --features tls --test tls --test tls_out
 	tests/c/run.sh
 	fuzz/run.sh
 
