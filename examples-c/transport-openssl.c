@@ -1,7 +1,8 @@
 /* TLS by OpenSSL: RTMPS with a certificate and a key from files, in PEM.
  *
- * transport-openssl [ADDRESS:]PORT CERT KEY
+ * transport-openssl [ADDRESS:]PORT CERT KEY [URL]
  *
+ * What is published is sent on to URL, if there is one: rtmps://live.example.com/app/[stream], say.
  * Its engine could as well be one that is built without TLS. Link with -lssl -lcrypto. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,8 @@
 #include <openssl/x509v3.h>
 
 #include <camrill.h>
+
+#define FORWARD "vhost/__defaultVhost__/forward/"
 
 /* What connections share. */
 struct user {
@@ -182,6 +185,17 @@ static void on_log(void *user, int32_t level, camrill_id_t client, const char *l
     fprintf(stderr, "[%u] %s\n", (unsigned)client, line);
 }
 
+/* Serves until it is told to stop. */
+static int serve(camrill_engine_t *engine, const char *listen, const char *url)
+{
+    if (url != NULL && (camrill_config_set(engine, FORWARD "enabled", "on") != 0 ||
+                        camrill_config_set(engine, FORWARD "destination", url) != 0))
+        return 0;
+    return camrill_config_set(engine, "rtmps/enabled", "on") == 0 &&
+           camrill_config_set(engine, "rtmps/listen", listen) == 0 && camrill_config_apply(engine) == 0 &&
+           camrill_engine_run(engine) == 0;
+}
+
 int main(int argc, char **argv)
 {
     camrill_engine_t *engine = NULL;
@@ -189,8 +203,8 @@ int main(int argc, char **argv)
     camrill_transport_t transport = CAMRILL_TRANSPORT_INIT;
     char text[512];
 
-    if (argc != 4) {
-        fprintf(stderr, "usage: transport-openssl [ADDRESS:]PORT CERT KEY\n");
+    if (argc != 4 && argc != 5) {
+        fprintf(stderr, "usage: transport-openssl [ADDRESS:]PORT CERT KEY [URL]\n");
         return 2;
     }
     transport.user = user_new(argv[2], argv[3]);
@@ -206,9 +220,7 @@ int main(int argc, char **argv)
     config.on_log = on_log;
     if (camrill_engine_new(&config, &engine) < 0 || camrill_engine_set_transport(engine, &transport) < 0)
         user_free(transport.user);
-    else if (camrill_config_set(engine, "rtmps/enabled", "on") == 0 &&
-             camrill_config_set(engine, "rtmps/listen", argv[1]) == 0 && camrill_config_apply(engine) == 0 &&
-             camrill_engine_run(engine) == 0) {
+    else if (serve(engine, argv[1], argv[4])) {
         camrill_engine_free(engine);
         return 0;
     }

@@ -129,6 +129,53 @@ fn transports_of_other_libraries_serve_rtmps() {
     }
 }
 
+/// From one program to another, whose certificate is looked at.
+#[test]
+fn transports_of_other_libraries_send_on_to_whom_they_trust() {
+    let (authority, dir) = (Authority::new(), TempDir::new());
+    std::fs::write(dir.join("ca.pem"), &authority.pem).expect("a file");
+    let clip = clients::cut(&dir, 0, 6);
+    let start = |name: &str, host: &str, to: &[String]| {
+        let pair = authority.pair(&[host]);
+        let (cert, key) = (dir.join(&format!("{host}.crt")), dir.join(&format!("{host}.key")));
+        std::fs::write(&cert, pair.cert).expect("a file");
+        std::fs::write(&key, pair.key).expect("a file");
+        let mut command = logged(name);
+        command.arg("127.0.0.1:0").arg(&cert).arg(&key).args(to);
+        if name == "transport-openssl" {
+            command.env("SSL_CERT_FILE", dir.join("ca.pem"));
+        }
+        let program = Process::start(&mut command);
+        let port = number(&program.wait_log(1, "rtmps listening on"), "127.0.0.1:");
+        (program, port)
+    };
+    // mbedTLS's program trusts the system's authorities alone.
+    let refusals = [
+        ("transport-openssl", "TLS: hostname mismatch"),
+        (
+            "transport-mbedtls",
+            "TLS: X509 - Certificate verification failed, e.g. CRL, CA or signature check failed",
+        ),
+    ];
+    for (name, refusal) in refusals {
+        let (_other, port) = start(name, "other.example", &[]);
+        let url = format!("rtmps://localhost:{port}/live/[stream]");
+        let (sender, port) = start(name, "sender", &[url]);
+        let _publisher = clients::publish_live(&clip, &format!("rtmps://127.0.0.1:{port}/live/test"));
+        let line = sender.wait_log(1, "trying again in");
+        assert!(line.contains(&format!(": {refusal}; trying")), "{line}");
+    }
+    let (server, port) = start("transport-openssl", "localhost", &[]);
+    let url = format!("rtmps://127.0.0.1:{port}/live/test");
+    let player = Player::start(Kind::Rtmpdump, &url);
+    server.wait_log(1, "] plays ");
+    let (_sender, port) =
+        start("transport-openssl", "sender", &[format!("rtmps://localhost:{port}/live/[stream]")]);
+    let _publisher = clients::publish_live(&clip, &format!("rtmps://127.0.0.1:{port}/live/test"));
+    let came = player.wait("pictures", |tags| flv::track(tags, VIDEO).len() > 50);
+    flv::assert_part(&flv::frames(&came), &flv::frames(&flv::read(&clip)));
+}
+
 #[test]
 fn epoll_loop_takes_commands_beside_clients() {
     let (mut server, mut stdin) = Process::fed(logged("epoll-loop").arg("127.0.0.1:0"));

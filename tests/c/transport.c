@@ -2,9 +2,10 @@
  * with TLS of its own. */
 #include "rtmp.h"
 
-/* A transport that hides nothing: its handshake is the first byte, which has to be RTMP's. */
+/* A transport that hides nothing: a server's handshake is the first byte, which has to be RTMP's. */
 struct toy {
     struct host *host;
+    char server[64]; /* the last one that was connected to */
     int opened, closed, freed, refuses, lies, meddles;
 };
 
@@ -12,7 +13,7 @@ struct connection {
     struct toy *toy;
     camrill_io_t *io;
     uint8_t first;
-    int has_first;
+    int has_first, is_client;
     const void *again;
     size_t again_size;
 };
@@ -22,7 +23,7 @@ static void *toy_open(void *user, camrill_io_t *io, const char *host)
     struct toy *t = user;
     struct connection *c;
     uint8_t byte = 0;
-    CHECK(!t->freed && host == NULL);
+    CHECK(!t->freed);
     /* Not yet. */
     EQ(camrill_io_send(io, &byte, 1), CAMRILL_ESTATE);
     if (t->refuses)
@@ -31,6 +32,9 @@ static void *toy_open(void *user, camrill_io_t *io, const char *host)
     CHECK(c != NULL);
     c->toy = t;
     c->io = io;
+    c->is_client = host != NULL;
+    if (host != NULL)
+        keep(t->server, sizeof t->server, host);
     t->opened++;
     return c;
 }
@@ -38,7 +42,10 @@ static void *toy_open(void *user, camrill_io_t *io, const char *host)
 static int32_t toy_handshake(void *connection)
 {
     struct connection *c = connection;
-    int32_t n = camrill_io_recv(c->io, &c->first, 1);
+    int32_t n;
+    if (c->is_client)
+        return 0;
+    n = camrill_io_recv(c->io, &c->first, 1);
     if (n <= 0)
         return n == 0 ? -1 : n;
     c->has_first = 1;
@@ -215,6 +222,49 @@ static void streams_go_through_a_transport(void)
     EQ(t.freed, 1);
 }
 
+static void outgoing_connections_go_through_a_transport(void)
+{
+    struct host h;
+    struct toy t;
+    struct camera camera;
+    struct rtmp *player;
+    camrill_forward_config_t config = CAMRILL_FORWARD_CONFIG_INIT;
+    camrill_forward_t *forward;
+    char url[64];
+    int i;
+    toy_start(&h, &t);
+    player = rtmp_open(h.port, "live", "b", 0);
+    UNTIL(&h, player, player->state == RTMP_GOING);
+    EQ_TEXT(t.server, "");
+    /* To itself, under another name. */
+    snprintf(url, sizeof url, "rtmps://127.0.0.1:%d/live/b", (int)h.port);
+    config.app = "live";
+    config.name = "a";
+    config.url = url;
+    config.retry.first_ms = config.retry.longest_ms = 20;
+    EQ(camrill_forward_new(h.engine, &config, &forward), 0);
+    EQ(camera_new(&camera, &h, "a"), 0);
+    t.refuses = 1;
+    EQ(camera_video(&camera, 1, 40000, 0), 0);
+    UNTIL(&h, player, h.last[CAMRILL_EVENT_FORWARD].state == CAMRILL_RELAY_WAITING);
+    EQ_TEXT(h.last[CAMRILL_EVENT_FORWARD].reason, "the host's transport opens no connection");
+    t.refuses = 0;
+    UNTIL(&h, player, player->video == 1);
+    for (i = 1; i < 20; i++) {
+        EQ(camera_video(&camera, i % 10 == 0, 40000, (uint8_t)i), 0);
+        EQ(camrill_engine_poll(h.engine, 0) >= 0, 1);
+    }
+    UNTIL(&h, player, player->video == 20);
+    EQ_TEXT(t.server, "127.0.0.1");
+    EQ(t.opened, 3);
+    camrill_forward_free(forward);
+    UNTIL(&h, player, t.closed == 2);
+    rtmp_close(player, 0);
+    camrill_publisher_free(camera.publisher);
+    host_free(&h);
+    EQ(t.freed, 1);
+}
+
 static void failures_are_told(void)
 {
     struct host h;
@@ -348,6 +398,7 @@ int main(void)
 {
     RUN(wrong_arguments_are_refused);
     RUN(streams_go_through_a_transport);
+    RUN(outgoing_connections_go_through_a_transport);
     RUN(failures_are_told);
     RUN(a_wrong_handshake_ends_the_connection);
     RUN(a_transport_outlives_its_replacement);
