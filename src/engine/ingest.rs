@@ -552,16 +552,13 @@ impl Engine {
         let Some(vhost) = self.settings.vhost(&name.vhost).cloned() else {
             return Err(format!("vhost {} is not served", name.vhost));
         };
-        let published = self.hub.publish(now, &name, &vhost, Source::Ingest(id));
-        let published = published.map_err(|_| format!("{name} is being published"))?;
-        if let Some(replaced) = published.replaced {
-            self.replaced(published.stream, replaced, 0);
-        }
+        let stream = self.begin_publish(now, &name, &vhost, Source::Ingest(id));
+        let stream = stream.map_err(|_| format!("{name} is being published"))?;
         let ingest = self.ingests.find_mut(id).ok_or_else(gone)?;
-        ingest.stream = Some(published.stream);
+        ingest.stream = Some(stream);
         info!("ingest of {url} plays as {name}");
-        self.on_published(now, published.stream, &name, 0, "");
-        Ok(published.stream)
+        self.on_published(now, stream, &name, 0, "");
+        Ok(stream)
     }
 
     fn set_ingest(&mut self, now: Time, id: u32, state: State, why: &str) {
