@@ -24,7 +24,7 @@ use super::retry::{Retry, RetryPolicy};
 use super::session::Session;
 use super::timers::Alarm;
 use super::{Engine, Event, via};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, without_secrets};
 use crate::hub::Name;
 use crate::rtmp::client::{Auth, Ended, Event as Said, Options, Purpose, Session as Client};
 use crate::rtmp::server::VIA;
@@ -122,8 +122,10 @@ impl Engine {
     /// until [`Engine::forward_close`], whatever becomes of the server, unless its policy says otherwise.
     pub fn forward_open(&mut self, options: &ForwardOptions) -> Result<u32> {
         let name = self.name(&options.vhost, &options.app, &options.stream)?;
-        let url = RtmpUrl::parse(&options.url)
-            .map_err(|e| Error::new(Code::InvalidArgument, format!("forward to {:?}: {e}", options.url)))?;
+        let url = RtmpUrl::parse(&options.url).map_err(|e| {
+            let url = without_secrets(&options.url);
+            Error::new(Code::InvalidArgument, format!("forward to {url:?}: {e}"))
+        })?;
         self.add_forward(Forward::new(name, url, options.retry, false))
     }
 

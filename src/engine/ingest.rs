@@ -27,7 +27,7 @@ use super::session::Session;
 use super::timers::Alarm;
 use super::{Engine, Event, via};
 use crate::config::{self, Edge, Ingest as Configured};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, without_secrets};
 #[cfg(feature = "http")]
 use crate::http::client::Url;
 use crate::hub::{Name, Source};
@@ -45,6 +45,10 @@ use http::Http;
 const REDIRECTS_MAX: u32 = 5;
 /// Inputs of one ingest.
 pub const INPUTS_MAX: usize = 256;
+
+/// What the URL of a server begins with.
+const SCHEMES: &str =
+    if cfg!(feature = "http") { "rtmp[s]:// or http[s]:// was expected" } else { "rtmp[s]:// was expected" };
 
 /// An ingest to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,7 +188,8 @@ impl Engine {
                 continue;
             };
             if !wanted.contains(&configured) {
-                info!("ingest {} of {} stopped", configured.name, configured.input);
+                let from = self.ingests.find(id).map_or(String::new(), Ingest::shown);
+                info!("ingest {} of {from} stopped", configured.name);
                 self.remove_ingest(now, id);
             }
         }
@@ -695,12 +700,15 @@ impl Input {
             return Ok(Self::Files { paths: inputs.to_vec(), looped });
         }
         let server = |input: &String| {
-            let wrong = |e: &dyn std::fmt::Display| argument(format!("ingest of {input:?}: {e}"));
-            #[cfg(feature = "http")]
-            if input.starts_with("http") {
-                return Ok(Server::Http(Box::new(Url::parse(input).map_err(|e| wrong(&e))?)));
+            let wrong =
+                |e: &dyn std::fmt::Display| argument(format!("ingest of {:?}: {e}", without_secrets(input)));
+            let scheme = input.split_once("://").map_or("", |(scheme, _)| scheme);
+            match scheme.trim_start().to_ascii_lowercase().as_str() {
+                #[cfg(feature = "http")]
+                "http" | "https" => Ok(Server::Http(Box::new(Url::parse(input).map_err(|e| wrong(&e))?))),
+                "rtmp" | "rtmps" => Ok(Server::Rtmp(Box::new(RtmpUrl::parse(input).map_err(|e| wrong(&e))?))),
+                _ => Err(wrong(&SCHEMES)),
             }
-            Ok(Server::Rtmp(Box::new(RtmpUrl::parse(input).map_err(|e| wrong(&e))?)))
         };
         inputs.iter().map(server).collect::<Result<_>>().map(Self::Servers)
     }

@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::engine::fetch::{Fetched, Order, Purpose};
 use crate::engine::retry::{Retry, RetryPolicy};
 use crate::engine::timers::Alarm;
+use crate::error::without_secrets;
 use crate::http::client::Url;
 use crate::http::json::{Json, Object};
 use crate::http::{Headers, Method, mime};
@@ -110,7 +111,10 @@ impl Engine {
                 for url in urls {
                     match RtmpUrl::parse(&url) {
                         Ok(url) => backend.urls.push(url),
-                        Err(e) => warn!("forward of {}: the backend names {url:?}: {e}", backend.name),
+                        Err(e) => {
+                            let url = without_secrets(&url);
+                            warn!("forward of {}: the backend names {url:?}: {e}", backend.name);
+                        }
                     }
                 }
                 let shown: Vec<_> = backend.urls.iter().map(shown).collect();
