@@ -115,6 +115,8 @@ pub(super) struct Ingest {
     received: u64,
     /// When it ends if nobody watches until then.
     ends: Option<Time>,
+    /// When the next frame of its files is due, which an alarm is set for.
+    due: Option<Time>,
     /// The edge that has made it for its players, so that it goes with them.
     edge: Option<Edge>,
 }
@@ -441,6 +443,8 @@ impl Engine {
                 Err(e) => {
                     let why = e.to_string();
                     self.fail_ingest(now, id, &why);
+                        // Whatever wakes it, there is one alarm for each time.
+                        Some(due) if ingest.due.replace(due) == Some(due) => {}
                     return;
                 }
             }
@@ -648,6 +652,7 @@ impl Ingest {
             Input::Files { paths, .. } => paths.join(" "),
             Input::Servers(servers) => match (&self.moved, servers.get(self.turn)) {
                 (Some(url), _) => shown(url),
+            due: None,
                 (None, Some(Server::Rtmp(url))) => shown(url),
                 #[cfg(feature = "http")]
                 (None, Some(Server::Http(url))) => {
