@@ -216,3 +216,24 @@ fn secrets_are_said_to_nobody() {
         ]
     );
 }
+
+#[test]
+fn an_ingest_takes_no_stream_back() {
+    let (origin, host) =
+        (Host::start(""), Host::start("vhost __defaultVhost__ { publish { on_conflict replace; } }"));
+    let opening = [Media::video_header(0, 1), Media::key(0, 50)];
+    let mut source = origin.publish("s");
+    source.send_all(&opening);
+    let id = ingest(&host, "s", &[url(&origin, "s")], None);
+    until(&host, RelayState::Running);
+    let mut publisher = host.publish("s");
+    for _ in 0..3 {
+        until(&host, RelayState::Waiting);
+    }
+    assert_eq!(relay(&host, id).reason, "__defaultVhost__/live/s is being published");
+    publisher.send_all(&opening);
+    publisher.sync();
+    publisher.close();
+    until(&host, RelayState::Running);
+    assert_eq!(relay(&host, id).starts, 2);
+}

@@ -296,6 +296,12 @@ impl Engine {
         let Some(ingest) = self.ingests.find_mut(id) else { return };
         ingest.wants_key = true;
         let Some(ingest) = self.ingests.find(id) else { return };
+        if ingest.stream.is_none() && self.is_published(&ingest.name) {
+            // Whoever publishes it would take it back, and so on without end.
+            let why = format!("{} is being published", ingest.name);
+            self.retry_ingest(now, id, &why);
+            return;
+        }
         match &ingest.input {
             Input::Files { paths, looped } => match Files::open(now, paths, *looped) {
                 Ok(files) => {
