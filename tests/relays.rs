@@ -237,3 +237,18 @@ fn an_ingest_takes_no_stream_back() {
     until(&host, RelayState::Running);
     assert_eq!(relay(&host, id).starts, 2);
 }
+
+#[test]
+fn what_fails_for_long_is_said_less_and_less_often() {
+    let logs = support::logs::install();
+    let host = Host::start("");
+    let place = format!("127.0.0.1:{}", support::free_port());
+    let id = ingest(&host, "s", &[format!("rtmp://{place}/a/b"), format!("rtmp://{place}/c/d")], None);
+    host.until("nine failures", move |engine| {
+        let is_enough = engine.relay(id).is_some_and(|relay| relay.failures == 9);
+        is_enough && engine.ingest_close(id).is_ok()
+    });
+    for end in ["trying again in", "trying the next server"] {
+        assert_eq!(logs.count_of(host.thread(), end), 4, "{end}: the first, second, fourth and eighth");
+    }
+}

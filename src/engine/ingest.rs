@@ -16,12 +16,12 @@ mod tests;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use log::{info, warn};
+use log::{info, log, warn};
 use mio::net::TcpStream;
 
 use super::forward::shown;
 use super::outgoing::Owner;
-use super::relays::{Direction, RelayInfo, RelayNews, RelayState, until};
+use super::relays::{Direction, RelayInfo, RelayNews, RelayState, level_of, until};
 use super::retry::{Retry, RetryPolicy};
 use super::session::Session;
 use super::timers::Alarm;
@@ -400,7 +400,9 @@ impl Engine {
         ingest.turn = ingest.turn.saturating_add(1) % servers.max(1);
         ingest.tried = ingest.tried.saturating_add(1);
         if ingest.tried < servers {
-            warn!("ingest of {} from {url}: {why}; trying the next server", ingest.name);
+            let failures = ingest.retry.failures().saturating_add(1);
+            let level = level_of(failures, ingest.told == RelayState::Running);
+            log!(level, "ingest of {} from {url}: {why}; trying the next server", ingest.name);
             why.clone_into(&mut ingest.reason);
             self.start_ingest(now, id);
         } else {
@@ -441,6 +443,8 @@ impl Engine {
                 }
                 Ok(None) => {
                     match files.due() {
+                        // Whatever wakes it, there is one alarm for each time.
+                        Some(due) if ingest.due.replace(due) == Some(due) => {}
                         Some(due) => self.timers.set(due, Alarm::Ingest(id)),
                         None => self.end_ingest(now, id),
                     }
@@ -449,8 +453,6 @@ impl Engine {
                 Err(e) => {
                     let why = e.to_string();
                     self.fail_ingest(now, id, &why);
-                        // Whatever wakes it, there is one alarm for each time.
-                        Some(due) if ingest.due.replace(due) == Some(due) => {}
                     return;
                 }
             }
@@ -604,11 +606,13 @@ impl Engine {
     fn tell_ingest(&mut self, now: Time, id: u32, why: &str) {
         let Some(ingest) = self.ingests.find_mut(id) else { return };
         let told = ingest.state.told();
+        let level = level_of(ingest.retry.failures(), ingest.told == RelayState::Running);
         ingest.told = told;
         let (name, url, next) = (ingest.name.clone(), ingest.shown(), until(now, ingest.state.next()));
         match told {
             RelayState::Waiting => {
-                warn!("ingest of {name} from {url}: {why}; trying again in {} ms", next.as_millis());
+                let ms = next.as_millis();
+                log!(level, "ingest of {name} from {url}: {why}; trying again in {ms} ms");
             }
             RelayState::Ended if !why.is_empty() => warn!("ingest of {name} from {url} is over: {why}"),
             _ => {}
@@ -648,6 +652,7 @@ impl Ingest {
             starts: 0,
             received: 0,
             ends: None,
+            due: None,
             edge: None,
         }
     }
@@ -658,7 +663,6 @@ impl Ingest {
             Input::Files { paths, .. } => paths.join(" "),
             Input::Servers(servers) => match (&self.moved, servers.get(self.turn)) {
                 (Some(url), _) => shown(url),
-            due: None,
                 (None, Some(Server::Rtmp(url))) => shown(url),
                 #[cfg(feature = "http")]
                 (None, Some(Server::Http(url))) => {

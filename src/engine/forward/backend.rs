@@ -2,11 +2,12 @@
 //! until it answers.
 
 use bytes::Bytes;
-use log::{info, warn};
+use log::{info, log, warn};
 
 use super::shown;
 use crate::engine::Engine;
 use crate::engine::fetch::{Fetched, Order, Purpose};
+use crate::engine::relays::level_of;
 use crate::engine::retry::{Retry, RetryPolicy};
 use crate::engine::timers::Alarm;
 use crate::error::without_secrets;
@@ -184,7 +185,8 @@ impl Engine {
         backend.state = State::Due(at);
         self.timers.set(at, Alarm::Backend(id));
         let (name, ms) = (&backend.name, at.since(now).as_millis());
-        warn!("forward of {name}: asking the backend: {why}; again in {ms} ms");
+        let level = level_of(backend.retry.failures(), false);
+        log!(level, "forward of {name}: asking the backend: {why}; trying again in {ms} ms");
     }
 
     fn backend_of(&self, name: &Name) -> Option<u32> {
