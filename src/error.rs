@@ -91,3 +91,49 @@ impl std::error::Error for Error {}
 
 /// The result of a call that the host makes.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A URL, or what was meant for one, as it may stand in a sentence: without user, password and parameters, which
+/// are often secrets.
+pub fn without_secrets(url: &str) -> String {
+    let begin = url.find("://").map_or(0, |at| at.saturating_add(3));
+    let (scheme, rest) = url.split_at_checked(begin).unwrap_or(("", url));
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
+    // A password that lacks its percent-encoding may go on behind a slash.
+    let is_torn = |authority: &str| {
+        let port = if authority.starts_with('[') { None } else { authority.split_once(':') };
+        port.is_some_and(|(_, port)| !port.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let place = match (authority.rsplit_once('@'), rest.rsplit_once('@')) {
+        (Some((_, host)), _) => format!("***@{host}{path}"),
+        (None, Some((_, place))) if is_torn(authority) => format!("***@{place}"),
+        (None, _) => rest.to_owned(),
+    };
+    match place.split_once('?') {
+        Some((place, _)) => format!("{scheme}{place}?***"),
+        None => format!("{scheme}{place}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_shown_without_secrets() {
+        for (url, shown) in [
+            ("rtmp://h:1935/live/s", "rtmp://h:1935/live/s"),
+            ("rtmp://u:p@h:99999/live/s?token=x", "rtmp://***@h:99999/live/s?***"),
+            ("http://u@[::1/s", "http://***@[::1/s"),
+            ("u:p@h", "***@h"),
+            ("rtmp://u:p@h/a/b@c", "rtmp://***@h/a/b@c"),
+            ("rtmp://u:p/w?x@h/live/s", "rtmp://***@h/live/s"),
+            ("rtmp://h:1/live/a@b", "rtmp://h:1/live/a@b"),
+            ("rtmp://[::1]/live/a@b", "rtmp://[::1]/live/a@b"),
+            ("camera.flv", "camera.flv"),
+            ("", ""),
+        ] {
+            assert_eq!(without_secrets(url), shown);
+        }
+    }
+}

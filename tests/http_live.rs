@@ -4,12 +4,16 @@
 mod support;
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command};
 
+use camrill::media;
 use support::TempDir;
 use support::clients;
+use support::encoder::{self, Encoder};
 use support::flv::{self, Tag};
+use support::host::Host;
 use support::http::{self, Connection};
 use support::http_player::{Kind, Player};
 use support::packets::{self, Audio, Packet, Tracks, Video};
@@ -243,8 +247,8 @@ struct Tags {
 }
 
 impl Tags {
-    fn open(server: &Server, path: &str) -> Self {
-        let mut connection = Connection::open(server.http());
+    fn open(server: SocketAddr, path: &str) -> Self {
+        let mut connection = Connection::open(server);
         connection.send(path);
         let (status, head) = connection.head();
         assert_eq!(status, 200, "{head}");
@@ -274,7 +278,7 @@ impl Tags {
 fn flv_tags_are_the_publishers_own() {
     let dir = TempDir::new();
     let server = Server::start_http(REMUX);
-    let mut players = [(); 5].map(|()| Tags::open(&server, "/live/test.flv"));
+    let mut players = [(); 5].map(|()| Tags::open(server.http(), "/live/test.flv"));
     server.wait_play("test", 5);
     let file = clients::cut(&dir, 0, 6);
     clients::publish(clients::ffmpeg(), &file, &server.url("test")).finish();
@@ -299,6 +303,32 @@ fn flv_tags_are_the_publishers_own() {
             };
             assert!(bodies(&came) == [bodies(&sent), bodies(&again)].concat(), "track {kind}");
         }
+    }
+}
+
+/// Who waits for a stream gets all of it, also where it has ended before anything was sent.
+#[test]
+fn a_publish_that_ends_at_once_is_played() {
+    let dir = TempDir::new();
+    let clip = encoder::Clip::read(&clients::cut(&dir, 0, 2), 2_000_000);
+    let all: Vec<_> = clip.headers().into_iter().chain(clip.frames(0..2_000_000, 0)).collect();
+    let host = Host::start(
+        "http_server { enabled on; listen 127.0.0.1:0; } vhost __defaultVhost__ { http_remux { enabled on; } }",
+    );
+    for (track, flags) in [(None, 5), (Some(media::Kind::Video), 1), (Some(media::Kind::Audio), 4)] {
+        let mut players = [(); 3].map(|()| Tags::open(host.http(), "/live/test.flv"));
+        host.until("they wait", |engine| engine.stats().players == 3);
+        let mut sent = all.clone();
+        sent.retain(|frame| track.is_none_or(|track| frame.kind == track));
+        Encoder::publish_at_once(&host, sent.clone());
+        sent.retain(|frame| frame.role != media::Role::Header);
+        for player in &mut players {
+            let came = player.frames(sent.len());
+            assert!(came.iter().zip(&sent).all(|(tag, frame)| tag.body.ends_with(&frame.payload)));
+            assert_eq!(player.flags, Some(flags));
+        }
+        drop(players);
+        host.until("they are gone", |engine| engine.stats().players == 0);
     }
 }
 
@@ -354,7 +384,7 @@ fn tracks_are_declared_and_dropped_as_set() {
         ("has_audio off; has_video off;", 5, true, true),
     ] {
         let server = Server::start_http(&format!("http_remux {{ enabled on; {settings} }}"));
-        let mut player = Tags::open(&server, "/live/test.flv");
+        let mut player = Tags::open(server.http(), "/live/test.flv");
         server.wait_play("test", 1);
         let _publisher = publisher(&server, &file);
         let sent = flv::read(&file);
@@ -379,7 +409,7 @@ fn a_single_track_is_declared_alone() {
     for (tracks, flags) in [((Video::None, Audio::Aac), 4), ((Video::H264, Audio::None), 1)] {
         let clip = encoded(&dir, clients::ffmpeg, tracks);
         let server = Server::start_http(REMUX);
-        let mut player = Tags::open(&server, "/live/test.flv");
+        let mut player = Tags::open(server.http(), "/live/test.flv");
         server.wait_play("test", 1);
         let _publisher = clients::publish_live(&clip.file, &server.url("test"));
         let came = player.frames(20);
@@ -393,7 +423,7 @@ fn a_fast_cache_gives_sound_of_what_has_passed() {
     let dir = TempDir::new();
     let file = clients::cut(&dir, 0, 6);
     let server = Server::start_http("http_remux { enabled on; fast_cache 2; }");
-    let mut watcher = Tags::open(&server, "/live/test.flv");
+    let mut watcher = Tags::open(server.http(), "/live/test.flv");
     let _publisher = publisher(&server, &file);
     let sounds = flv::track(&flv::read(&file), flv::AUDIO);
     watcher.wait(|tags| flv::track(tags, flv::AUDIO).len() + 4 >= sounds.len());
@@ -448,7 +478,7 @@ fn what_a_container_cannot_carry_is_refused_with_a_reason() {
     let file = clients::encode(clients::ffmpeg, &dir, &codecs);
     let server = Server::start_http(REMUX);
     // One that has come before is there to see that frames have.
-    let mut player = Tags::open(&server, "/live/test.flv");
+    let mut player = Tags::open(server.http(), "/live/test.flv");
     server.wait_play("test", 1);
     let _publisher = clients::publish_live(&file, &server.url("test"));
     player.frames(1);

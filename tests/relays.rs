@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use camrill::amf::Value;
 use camrill::engine::{Event, ForwardOptions, IngestOptions, RelayInfo, RelayNews, RelayState, RetryPolicy};
+use camrill::error::Result;
 use support::host::Host;
 use support::rtmp_client::Media;
 
@@ -19,6 +20,10 @@ fn policy() -> RetryPolicy {
 
 /// Sends `live/STREAM` of one engine on to another one.
 fn forward(from: &Host, stream: &str, url: String) -> u32 {
+    try_forward(from, stream, url).expect("a forward")
+}
+
+fn try_forward(from: &Host, stream: &str, url: String) -> Result<u32> {
     let options = ForwardOptions {
         vhost: String::new(),
         app: "live".into(),
@@ -26,11 +31,15 @@ fn forward(from: &Host, stream: &str, url: String) -> u32 {
         url,
         retry: policy(),
     };
-    from.run(move |engine| engine.forward_open(&options)).expect("a forward")
+    from.run(move |engine| engine.forward_open(&options))
 }
 
 /// Pulls `live/STREAM` in from these places.
 fn ingest(to: &Host, stream: &str, inputs: &[String], on_demand: Option<Duration>) -> u32 {
+    try_ingest(to, stream, inputs, on_demand).expect("an ingest")
+}
+
+fn try_ingest(to: &Host, stream: &str, inputs: &[String], on_demand: Option<Duration>) -> Result<u32> {
     let options = IngestOptions {
         vhost: String::new(),
         app: "live".into(),
@@ -40,7 +49,7 @@ fn ingest(to: &Host, stream: &str, inputs: &[String], on_demand: Option<Duration
         on_demand,
         retry: policy(),
     };
-    to.run(move |engine| engine.ingest_open(&options)).expect("an ingest")
+    to.run(move |engine| engine.ingest_open(&options))
 }
 
 fn relay(host: &Host, id: u32) -> RelayInfo {
@@ -158,5 +167,88 @@ fn an_ingest_on_demand_runs_while_somebody_watches() {
         player.close();
         until(&edge, RelayState::Idle);
         origin.until("the pull ends", |engine| engine.stats().players == 0);
+    }
+}
+
+#[test]
+fn secrets_are_said_to_nobody() {
+    let logs = support::logs::install();
+    let refused = support::free_port();
+    let place = |what: &str| format!("{what}://u:secret@127.0.0.1:{refused}/live/s?key=secret");
+    let (rtmp, http) = (place("rtmp"), place("http"));
+    let ingest = |name: &str, url: &str| {
+        format!("ingest {name} {{ enabled on; input {{ type stream; url \"{url}\"; }} }} ")
+    };
+    let blocks = [
+        ingest("a", &rtmp),
+        ingest("b", &http),
+        format!("forward {{ enabled on; destination \"{rtmp}\"; backend \"{http}\"; }}"),
+    ];
+    let host = Host::start(&format!("vhost __defaultVhost__ {{ {} }}", blocks.concat()));
+    let mut publisher = host.publish("s");
+    publisher.send_all(&opening());
+    host.until("all have failed", |engine| {
+        let relays = engine.relays();
+        relays.len() == 3 && relays.iter().all(|relay| relay.failures > 0)
+    });
+    let relays = host.run(|engine| engine.relays());
+    assert!(relays.iter().all(|relay| relay.url.ends_with("/live/s")), "{relays:?}");
+    let mut said = vec![format!("{relays:?}")];
+    for url in ["rtmp://u:secret@h:70000/a/b?key=secret", "srt://u:secret@h/a?key=secret"] {
+        said.push(try_forward(&host, "s", url.into()).expect_err("no URL").to_string());
+        said.push(try_ingest(&host, "c", &[url.into()], None).expect_err("no URL").to_string());
+    }
+    host.run(|engine| {
+        engine.config_mut().load_text("t", "listen 127.0.0.1:0;").expect("a sound configuration");
+        engine.apply().expect("a configuration that can be applied");
+    });
+    logs.wait_of(host.thread(), &format!("ingest b of http://127.0.0.1:{refused}/live/s stopped"));
+    said.extend(host.events().iter().map(|event| format!("{event:?}")));
+    assert_eq!(said.iter().find(|text| text.contains("secret")), None);
+    assert_eq!(logs.count_of(host.thread(), "secret"), 0);
+    assert_eq!(
+        &said[1..5],
+        [
+            "forward to \"rtmp://***@h:70000/a/b?***\": the URL's port is not a number from 1 to 65535",
+            "ingest of \"rtmp://***@h:70000/a/b?***\": the URL's port is not a number from 1 to 65535",
+            "forward to \"srt://***@h/a?***\": the URL's scheme is not rtmp:// or rtmps://",
+            "ingest of \"srt://***@h/a?***\": rtmp[s]:// or http[s]:// was expected",
+        ]
+    );
+}
+
+#[test]
+fn an_ingest_takes_no_stream_back() {
+    let (origin, host) =
+        (Host::start(""), Host::start("vhost __defaultVhost__ { publish { on_conflict replace; } }"));
+    let opening = [Media::video_header(0, 1), Media::key(0, 50)];
+    let mut source = origin.publish("s");
+    source.send_all(&opening);
+    let id = ingest(&host, "s", &[url(&origin, "s")], None);
+    until(&host, RelayState::Running);
+    let mut publisher = host.publish("s");
+    for _ in 0..3 {
+        until(&host, RelayState::Waiting);
+    }
+    assert_eq!(relay(&host, id).reason, "__defaultVhost__/live/s is being published");
+    publisher.send_all(&opening);
+    publisher.sync();
+    publisher.close();
+    until(&host, RelayState::Running);
+    assert_eq!(relay(&host, id).starts, 2);
+}
+
+#[test]
+fn what_fails_for_long_is_said_less_and_less_often() {
+    let logs = support::logs::install();
+    let host = Host::start("");
+    let place = format!("127.0.0.1:{}", support::free_port());
+    let id = ingest(&host, "s", &[format!("rtmp://{place}/a/b"), format!("rtmp://{place}/c/d")], None);
+    host.until("nine failures", move |engine| {
+        let is_enough = engine.relay(id).is_some_and(|relay| relay.failures == 9);
+        is_enough && engine.ingest_close(id).is_ok()
+    });
+    for end in ["trying again in", "trying the next server"] {
+        assert_eq!(logs.count_of(host.thread(), end), 4, "{end}: the first, second, fourth and eighth");
     }
 }

@@ -1,7 +1,9 @@
 //! Where a vhost stands in a cluster: an edge before origins, or an origin among others.
 
+use std::net::Ipv6Addr;
+
 use super::block::Block;
-use crate::error::Result;
+use crate::error::{Result, without_secrets};
 use crate::wire::limits::{CLUSTER_SERVERS, NAME_BYTES};
 
 /// A vhost that has its streams from other servers, and gives them what is published here.
@@ -63,7 +65,8 @@ impl Cluster {
                 let origin = Origin::parse(coworker);
                 origin.filter(|origin| origin.port.is_some()).ok_or_else(|| {
                     let source = cluster.source("coworkers");
-                    source.error(format_args!("coworkers: \"{coworker}\" is not host:port"))
+                    source
+                        .error(format_args!("coworkers: \"{}\" is not host:port", without_secrets(coworker)))
                 })?;
             }
         }
@@ -77,7 +80,7 @@ impl Edge {
         for word in servers(cluster, "origin")? {
             let origin = Origin::parse(&word).ok_or_else(|| {
                 let source = cluster.source("origin");
-                source.error(format_args!("origin: \"{word}\" is not host or host:port"))
+                source.error(format_args!("origin: \"{}\" is not host or host:port", without_secrets(&word)))
             })?;
             origins.push(origin);
         }
@@ -125,8 +128,19 @@ impl Origin {
             Some(digits) => Some(digits.parse().ok().filter(|port| *port != 0)?),
         };
         let is_host = |c: char| c.is_ascii_alphanumeric() || "-._:%".contains(c);
-        let ok = (1..=NAME_BYTES).contains(&host.len()) && host.chars().all(is_host);
+        // The zone of an address is a name of this machine's.
+        let is_address = |host: &str| host.split('%').next().is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok());
+        let ok = (1..=NAME_BYTES).contains(&host.len())
+            && host.chars().all(is_host)
+            && is_address(host) == (host.contains(':') || word.starts_with('['));
         ok.then(|| Self { host: host.to_owned(), port })
+    }
+
+    /// The server in a URL, before which a user and a password may stand.
+    pub(super) fn of_url(url: &str) -> Option<Self> {
+        let (_, rest) = url.split_once("://")?;
+        let authority = rest.split(['/', '?']).next()?;
+        Self::parse(authority.rsplit_once('@').map_or(authority, |(_, place)| place))
     }
 
     /// `host:port`, as it stands in a URL.
@@ -192,6 +206,9 @@ mod tests {
             ("mode remote; origin a:x;", "t:1: origin: \"a:x\" is not host or host:port"),
             ("mode remote; origin a:0;", "t:1: origin: \"a:0\" is not host or host:port"),
             ("mode remote; origin a/b;", "t:1: origin: \"a/b\" is not host or host:port"),
+            ("mode remote; origin [zz]:1;", "t:1: origin: \"[zz]:1\" is not host or host:port"),
+            ("mode remote; origin a:1:2;", "t:1: origin: \"a:1:2\" is not host or host:port"),
+            ("mode remote; origin u:secret@a;", "t:1: origin: \"***@a\" is not host or host:port"),
             ("mode remote; origin [::1;", "t:1: origin: \"[::1\" is not host or host:port"),
             ("origin_cluster on; coworkers a;", "t:1: coworkers: \"a\" is not host:port"),
         ] {

@@ -2,8 +2,9 @@
 
 use super::Warning;
 use super::block::Block;
+use super::cluster::Origin;
 use super::table::DEFAULT_VHOST;
-use crate::error::Result;
+use crate::error::{Result, without_secrets};
 
 /// What is sent on to other servers, and to which.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -34,7 +35,8 @@ impl Forward {
             for word in node.args.iter().filter(|word| !word.is_empty()) {
                 let destination = Destination::parse(word).ok_or_else(|| {
                     node.source.error(format_args!(
-                        "destination: \"{word}\" is neither host[:port] nor rtmp[s]://host[:port]/app/stream"
+                        "destination: \"{}\" is neither host[:port] nor rtmp[s]://host[:port]/app/stream",
+                        without_secrets(word)
                     ))
                 })?;
                 read.destinations.push(destination);
@@ -42,8 +44,12 @@ impl Forward {
         }
         if let Some(node) = forward.find("backend").filter(|node| !node.arg().is_empty()) {
             let url = node.arg();
-            if !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
-                return Err(node.source.error(format_args!("backend: \"{url}\" is not an http[s]:// URL")));
+            let is_http = ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
+            if !is_http || Origin::of_url(url).is_none() {
+                return Err(node.source.error(format_args!(
+                    "backend: \"{}\" is not http[s]://host[:port]/path",
+                    without_secrets(url)
+                )));
             }
             if cfg!(feature = "http") {
                 url.clone_into(&mut read.backend);
@@ -58,20 +64,13 @@ impl Forward {
 
 impl Destination {
     fn parse(word: &str) -> Option<Self> {
-        if let Some((scheme, rest)) = word.split_once("://") {
-            let (host, path) = rest.split_once('/')?;
-            let whole = matches!(scheme, "rtmp" | "rtmps") && !host.is_empty() && path.contains('/');
-            return whole.then(|| Self::Url(word.to_owned()));
-        }
-        let end = if word.starts_with('[') {
-            word.find(']')?.checked_add(1)?
-        } else {
-            word.find(':').unwrap_or(word.len())
+        let Some((scheme, rest)) = word.split_once("://") else {
+            return Origin::parse(word).map(|_| Self::Server(word.to_owned()));
         };
-        let (host, port) = word.split_at_checked(end)?;
-        let has_port = port.is_empty() || port.strip_prefix(':')?.parse::<u16>().is_ok_and(|port| port != 0);
-        let is_host = !host.is_empty() && !host.contains(['/', '?', '@', ' ']);
-        (has_port && is_host).then(|| Self::Server(word.to_owned()))
+        let (_, path) = rest.split_once('/')?;
+        let url = Self::Url(word.to_owned());
+        Origin::of_url(&url.url("v", "a", "s", ""))?;
+        (matches!(scheme, "rtmp" | "rtmps") && path.contains('/')).then_some(url)
     }
 
     /// The URL that one stream is sent on to. `param` are its publisher's parameters, without `?`. A server
@@ -137,11 +136,14 @@ mod tests {
     #[test]
     fn servers_and_urls_are_told_apart() {
         assert_eq!(read("destination 127.0.0.1:1936;").unwrap(), (None, vec![]));
-        let words = "127.0.0.1:1936 cdn.example.com [::1]:19350 rtmps://u:p@h/live/[stream]?key=x";
+        let words = "127.0.0.1:1936 cdn.example.com [::1]:19350 rtmps://u:p@h/live/[stream]?key=x \
+            rtmp://[vhost].cdn:1936/[app]/[stream]";
         let (forward, warnings) = read(&format!("enabled on; destination {words};")).unwrap();
         let server = |word: &str| Destination::Server(word.into());
         let url = Destination::Url("rtmps://u:p@h/live/[stream]?key=x".into());
-        let expected = vec![server("127.0.0.1:1936"), server("cdn.example.com"), server("[::1]:19350"), url];
+        let own = Destination::Url("rtmp://[vhost].cdn:1936/[app]/[stream]".into());
+        let expected =
+            vec![server("127.0.0.1:1936"), server("cdn.example.com"), server("[::1]:19350"), url, own];
         assert_eq!(forward.unwrap().destinations, expected);
         assert!(warnings.is_empty());
     }
@@ -155,10 +157,13 @@ mod tests {
             ":1935",
             "[::1",
             "h/live",
-            "u@h",
+            "[zz]",
+            "a:b:c",
             "http://h/live/s",
             "rtmp://h/live",
             "rtmp:///live/s",
+            "rtmp://h:70000/live/s",
+            "rtmp://[zz]/[app]/[stream]",
         ] {
             let error = read(&format!("enabled on; destination {word};")).unwrap_err();
             let expected = format!(
@@ -166,10 +171,15 @@ mod tests {
             );
             assert_eq!(error, expected);
         }
+        let error = read("enabled on; destination rtmp://u:secret@h:0/live/s?key=secret;").unwrap_err();
+        let shown = "t:1: destination: \"rtmp://***@h:0/live/s?***\" is neither ";
+        assert!(error.starts_with(shown), "{error}");
         let none = Some(Forward::default());
         assert_eq!(read("enabled on; destination \"\"; backend \"\";").unwrap(), (none, vec![]));
-        let error = read("enabled on; backend 127.0.0.1:8085;").unwrap_err();
-        assert_eq!(error, "t:1: backend: \"127.0.0.1:8085\" is not an http[s]:// URL");
+        for url in ["127.0.0.1:8085", "ftp://h/x", "http://h:70000/x"] {
+            let error = read(&format!("enabled on; backend {url};")).unwrap_err();
+            assert_eq!(error, format!("t:1: backend: \"{url}\" is not http[s]://host[:port]/path"));
+        }
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! The ingests of a vhost: what is pulled in, and the stream that it becomes.
 
-use std::fmt;
 use std::time::Duration;
 
 use super::Warning;
 use super::block::Block;
+use super::cluster::Origin;
 use super::ffmpeg::{self, Command};
 use super::settings::General;
 use super::tree::{Node, Source};
-use crate::error::Result;
+use crate::error::{Result, without_secrets};
 use crate::wire::limits::NAME_BYTES;
 
 /// Endings of files in formats that are not read here. Of a file with any other one, or none, its bytes say
@@ -51,17 +51,6 @@ pub enum Input {
     Program(Vec<String>),
 }
 
-impl fmt::Display for Input {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Files(paths) => f.write_str(&paths.join(", ")),
-            Self::Url(url) => f.write_str(url),
-            // Its arguments may have passwords in them.
-            Self::Program(argv) => f.write_str(argv.first().map_or("", String::as_str)),
-        }
-    }
-}
-
 /// The ingests of a vhost that are to run. One that asks for what can't be done is left out with a warning.
 pub(super) fn read(vhost: &Node, general: &General, warnings: &mut Vec<Warning>) -> Result<Vec<Ingest>> {
     let mut list = Vec::new();
@@ -98,6 +87,10 @@ fn ingest(
         None
     };
     let Some(reason) = foreign else {
+        if let Some(url) = urls.iter().find(|url| !is_file && Origin::of_url(url).is_none()) {
+            let message = format!("url: \"{}\" has no host[:port]", without_secrets(url));
+            return Err(source(node, "input", "url").error(message));
+        }
         let input = if is_file { Input::Files(urls) } else { Input::Url(urls.concat()) };
         return Ok(Some(Ingest { name: name.into(), input, vhost, app, stream, on_demand, stall, retry }));
     };
@@ -490,6 +483,10 @@ mod tests {
             (
                 "input { type stream; url rtmp://a/b/c http://d/e; }",
                 "t:1: url: 2 are given, and a stream has one",
+            ),
+            (
+                "input { type stream; url rtmp://u:secret@a:70000/b/c?key=secret; }",
+                "t:1: url: \"rtmp://***@a:70000/b/c?***\" has no host[:port]",
             ),
             (
                 "input { url a.flv b.mkv; } ffmpeg f;",

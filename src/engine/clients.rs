@@ -288,7 +288,7 @@ impl Engine {
         let Some(at) = conn.publishes.iter().position(|(ms, _)| *ms == message_stream) else { return };
         let (_, stream) = conn.publishes.swap_remove(at);
         let Some(name) = self.hub.stream(stream).map(|s| s.name().clone()) else { return };
-        if self.hub.unpublish(now, stream, Source::Client(id, message_stream)) {
+        if self.end_publish(now, stream, Source::Client(id, message_stream)) {
             info!(id = id; "stopped publishing {name}");
             self.on_unpublished(now, stream, &name, id);
         }

@@ -326,6 +326,19 @@ impl Conn {
         Ok(Flushed::Blocked)
     }
 
+    /// A stream's publish ends: if it waits to know more of the tracks, it begins with what there is. The frames
+    /// are sent from the ring, which keeps them; the headers, which it forgets, are taken now.
+    pub(super) fn begin_at_end(&mut self, now: Time, stream: &mut Stream, frames: &mut Frames) {
+        let Some(playing) = self.play.as_mut().filter(|playing| !playing.started) else { return };
+        if playing.begin(now, stream, true, &mut self.out, &mut self.out_bytes) {
+            playing.gather(now, stream, &mut self.out, &mut self.out_bytes, frames);
+            if let Some((seq, _)) = frames.first() {
+                playing.player.back_to(*seq);
+            }
+            frames.clear();
+        }
+    }
+
     /// Sends the newest frame, if that is all that this player lacks: the usual case of a stream's fan-out,
     /// with nothing done but the send. `None` if it isn't: then [`Conn::flush`] sees to it.
     pub(super) fn send_newest(&mut self, now: Time, newest: &Newest) -> Option<io::Result<Flushed>> {
@@ -441,6 +454,27 @@ impl Playing {
         Some(Newest { lane: key, seq, frame: frame.clone(), image })
     }
 
+    /// Begins, if it hasn't and enough is known of the stream, whose publish may be one that `ends`. Whether it
+    /// has begun.
+    fn begin(
+        &mut self,
+        now: Time,
+        stream: &Stream,
+        ends: bool,
+        out: &mut VecDeque<Bytes>,
+        out_bytes: &mut usize,
+    ) -> bool {
+        if !self.started && self.format.may_start(now, stream, ends) {
+            self.started = true;
+            let opening = self.format.opening(stream, &mut self.player);
+            if !opening.is_empty() {
+                *out_bytes += opening.len();
+                out.push_back(opening);
+            }
+        }
+        self.started
+    }
+
     /// Takes the frames for the next send; headers that must go before them join the session's bytes.
     /// Answers whether there may be more.
     fn gather(
@@ -454,19 +488,11 @@ impl Playing {
         if self.is_over() {
             return false;
         }
-        if !self.started {
-            if !self.format.may_start(now, stream) {
-                if stream.publisher().is_none() {
-                    self.player.keep_place();
-                }
-                return false;
+        if !self.begin(now, stream, false, out, out_bytes) {
+            if stream.publisher().is_none() {
+                self.player.keep_place();
             }
-            self.started = true;
-            let opening = self.format.opening(stream, &mut self.player);
-            if !opening.is_empty() {
-                *out_bytes += opening.len();
-                out.push_back(opening);
-            }
+            return false;
         }
         let mut bytes = *out_bytes;
         let mut queue_us = stream.queue_us();

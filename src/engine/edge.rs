@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use log::warn;
+use log::{log, warn};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::Engine;
@@ -268,7 +268,7 @@ impl Engine {
             upstream.spare.push_back(std::mem::replace(&mut forward.url, next));
         }
         if upstream.tried <= upstream.spare.len() {
-            warn!("forward of {}: {why}; trying the next origin", forward.name);
+            log!(forward.level_of_failure(), "forward of {}: {why}; trying the next origin", forward.name);
             self.start_forward(now, id);
             return true;
         }

@@ -74,13 +74,13 @@ impl Format {
         }
     }
 
-    /// Whether enough is known of the stream to begin.
+    /// Whether enough is known of the stream to begin, whose publish may be one that `ends`.
     #[cfg_attr(not(feature = "http"), allow(unused_variables))]
-    pub(super) fn may_start(self, now: Time, stream: &Stream) -> bool {
+    pub(super) fn may_start(self, now: Time, stream: &Stream, ends: bool) -> bool {
         match self {
             Self::Rtmp(_) => true,
             #[cfg(feature = "http")]
-            Self::Http(live) => live.may_start(now, stream),
+            Self::Http(live) => live.may_start(now, stream, ends),
         }
     }
 

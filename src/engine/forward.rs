@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use log::{debug, info, warn};
+use log::{Level, debug, info, log, warn};
 use mio::net::TcpStream;
 use smallvec::SmallVec;
 
@@ -19,12 +19,12 @@ use super::conn::{Conn, Playing};
 use super::edge::Upstream;
 use super::format::{Format, Rtmp};
 use super::outgoing::Owner;
-use super::relays::{Direction, RelayInfo, RelayNews, RelayState, until};
+use super::relays::{Direction, RelayInfo, RelayNews, RelayState, level_of, until};
 use super::retry::{Retry, RetryPolicy};
 use super::session::Session;
 use super::timers::Alarm;
 use super::{Engine, Event, via};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, without_secrets};
 use crate::hub::Name;
 use crate::rtmp::client::{Auth, Ended, Event as Said, Options, Purpose, Session as Client};
 use crate::rtmp::server::VIA;
@@ -122,8 +122,10 @@ impl Engine {
     /// until [`Engine::forward_close`], whatever becomes of the server, unless its policy says otherwise.
     pub fn forward_open(&mut self, options: &ForwardOptions) -> Result<u32> {
         let name = self.name(&options.vhost, &options.app, &options.stream)?;
-        let url = RtmpUrl::parse(&options.url)
-            .map_err(|e| Error::new(Code::InvalidArgument, format!("forward to {:?}: {e}", options.url)))?;
+        let url = RtmpUrl::parse(&options.url).map_err(|e| {
+            let url = without_secrets(&options.url);
+            Error::new(Code::InvalidArgument, format!("forward to {url:?}: {e}"))
+        })?;
         self.add_forward(Forward::new(name, url, options.retry, false))
     }
 
@@ -453,6 +455,7 @@ impl Engine {
         forward.state = state;
         let told = forward.told();
         let before = std::mem::replace(&mut forward.told, told);
+        let level = level_of(forward.retry.failures(), before == RelayState::Running);
         if !why.is_empty() {
             why.clone_into(&mut forward.reason);
         }
@@ -465,7 +468,8 @@ impl Engine {
             State::Running(conn, _) if why.is_empty() => info!(id = conn; "forwards {name} to {url}"),
             State::Running(conn, _) => warn!(id = conn; "forward of {name} to {url}: {why}"),
             State::Waiting(_) => {
-                warn!("forward of {name} to {url}: {why}; trying again in {} ms", next.as_millis());
+                let ms = next.as_millis();
+                log!(level, "forward of {name} to {url}: {why}; trying again in {ms} ms");
             }
             State::Ended if why.is_empty() => info!("forward of {name} to {url} is over"),
             State::Ended => warn!("forward of {name} to {url}: {why}; giving up"),
@@ -608,6 +612,11 @@ impl Forward {
 
     fn told(&self) -> RelayState {
         if self.former.is_some() { RelayState::Running } else { self.state.told() }
+    }
+
+    /// How a failure that is about to be counted is told in the log.
+    pub(super) fn level_of_failure(&self) -> Level {
+        level_of(self.retry.failures().saturating_add(1), self.told == RelayState::Running)
     }
 
     /// Bytes sent and jumps to a keyframe, over all its connections.

@@ -21,18 +21,18 @@ mod timeline;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use log::{info, warn};
+use log::{info, log, warn};
 use mio::net::TcpStream;
 
 use super::forward::shown;
 use super::outgoing::Owner;
-use super::relays::{Direction, RelayInfo, RelayNews, RelayState, until};
+use super::relays::{Direction, RelayInfo, RelayNews, RelayState, level_of, until};
 use super::retry::{Retry, RetryPolicy};
 use super::session::Session;
 use super::timers::Alarm;
 use super::{Engine, Event, via};
 use crate::config::{self, Edge, Ingest as Configured};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, without_secrets};
 #[cfg(feature = "http")]
 use crate::http::client::Url;
 use crate::hub::{Name, Source};
@@ -50,6 +50,10 @@ use http::Http;
 const REDIRECTS_MAX: u32 = 5;
 /// Inputs of one ingest.
 pub const INPUTS_MAX: usize = 256;
+
+/// What the URL of a server begins with.
+const SCHEMES: &str =
+    if cfg!(feature = "http") { "rtmp[s]:// or http[s]:// was expected" } else { "rtmp[s]:// was expected" };
 
 /// An ingest to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +125,8 @@ pub(super) struct Ingest {
     received: u64,
     /// When it ends if nobody watches until then.
     ends: Option<Time>,
+    /// When the next frame of its files is due, which an alarm is set for.
+    due: Option<Time>,
     /// The edge that has made it for its players, so that it goes with them.
     edge: Option<Edge>,
 }
@@ -196,7 +202,8 @@ impl Engine {
                 continue;
             };
             if !wanted.contains(&configured) {
-                info!("ingest {} of {} stopped", configured.name, configured.input);
+                let from = self.ingests.find(id).map_or(String::new(), Ingest::shown);
+                info!("ingest {} of {from} stopped", configured.name);
                 self.remove_ingest(now, id);
             }
         }
@@ -305,6 +312,12 @@ impl Engine {
         let Some(ingest) = self.ingests.find_mut(id) else { return };
         ingest.wants_key = true;
         let Some(ingest) = self.ingests.find(id) else { return };
+        if ingest.stream.is_none() && self.is_published(&ingest.name) {
+            // Whoever publishes it would take it back, and so on without end.
+            let why = format!("{} is being published", ingest.name);
+            self.retry_ingest(now, id, &why);
+            return;
+        }
         match &ingest.input {
             Input::Files { paths, looped } => match Files::open(now, paths, *looped) {
                 Ok(files) => {
@@ -403,7 +416,9 @@ impl Engine {
         ingest.turn = ingest.turn.saturating_add(1) % servers.max(1);
         ingest.tried = ingest.tried.saturating_add(1);
         if ingest.tried < servers {
-            warn!("ingest of {} from {url}: {why}; trying the next server", ingest.name);
+            let failures = ingest.retry.failures().saturating_add(1);
+            let level = level_of(failures, ingest.told == RelayState::Running);
+            log!(level, "ingest of {} from {url}: {why}; trying the next server", ingest.name);
             why.clone_into(&mut ingest.reason);
             self.start_ingest(now, id);
         } else {
@@ -444,6 +459,8 @@ impl Engine {
                 }
                 Ok(None) => {
                     match files.due() {
+                        // Whatever wakes it, there is one alarm for each time.
+                        Some(due) if ingest.due.replace(due) == Some(due) => {}
                         Some(due) => self.timers.set(due, Alarm::Ingest(id)),
                         None => self.end_ingest(now, id),
                     }
@@ -568,16 +585,13 @@ impl Engine {
         let Some(vhost) = self.settings.vhost(&name.vhost).cloned() else {
             return Err(format!("vhost {} is not served", name.vhost));
         };
-        let published = self.hub.publish(now, &name, &vhost, Source::Ingest(id));
-        let published = published.map_err(|_| format!("{name} is being published"))?;
-        if let Some(replaced) = published.replaced {
-            self.replaced(published.stream, replaced, 0);
-        }
+        let stream = self.begin_publish(now, &name, &vhost, Source::Ingest(id));
+        let stream = stream.map_err(|_| format!("{name} is being published"))?;
         let ingest = self.ingests.find_mut(id).ok_or_else(gone)?;
-        ingest.stream = Some(published.stream);
+        ingest.stream = Some(stream);
         info!("ingest of {url} plays as {name}");
-        self.on_published(now, published.stream, &name, 0, "");
-        Ok(published.stream)
+        self.on_published(now, stream, &name, 0, "");
+        Ok(stream)
     }
 
     fn set_ingest(&mut self, now: Time, id: u32, state: State, why: &str) {
@@ -608,11 +622,13 @@ impl Engine {
     fn tell_ingest(&mut self, now: Time, id: u32, why: &str) {
         let Some(ingest) = self.ingests.find_mut(id) else { return };
         let told = ingest.state.told();
+        let level = level_of(ingest.retry.failures(), ingest.told == RelayState::Running);
         ingest.told = told;
         let (name, url, next) = (ingest.name.clone(), ingest.shown(), until(now, ingest.state.next()));
         match told {
             RelayState::Waiting => {
-                warn!("ingest of {name} from {url}: {why}; trying again in {} ms", next.as_millis());
+                let ms = next.as_millis();
+                log!(level, "ingest of {name} from {url}: {why}; trying again in {ms} ms");
             }
             RelayState::Ended if !why.is_empty() => warn!("ingest of {name} from {url} is over: {why}"),
             _ => {}
@@ -655,6 +671,7 @@ impl Ingest {
             starts: 0,
             received: 0,
             ends: None,
+            due: None,
             edge: None,
         }
     }
@@ -714,12 +731,15 @@ impl Input {
             return Ok(Self::Files { paths: inputs.to_vec(), looped });
         }
         let server = |input: &String| {
-            let wrong = |e: &dyn std::fmt::Display| argument(format!("ingest of {input:?}: {e}"));
-            #[cfg(feature = "http")]
-            if input.starts_with("http") {
-                return Ok(Server::Http(Box::new(Url::parse(input).map_err(|e| wrong(&e))?)));
+            let wrong =
+                |e: &dyn std::fmt::Display| argument(format!("ingest of {:?}: {e}", without_secrets(input)));
+            let scheme = input.split_once("://").map_or("", |(scheme, _)| scheme);
+            match scheme.trim_start().to_ascii_lowercase().as_str() {
+                #[cfg(feature = "http")]
+                "http" | "https" => Ok(Server::Http(Box::new(Url::parse(input).map_err(|e| wrong(&e))?))),
+                "rtmp" | "rtmps" => Ok(Server::Rtmp(Box::new(RtmpUrl::parse(input).map_err(|e| wrong(&e))?))),
+                _ => Err(wrong(&SCHEMES)),
             }
-            Ok(Server::Rtmp(Box::new(RtmpUrl::parse(input).map_err(|e| wrong(&e))?)))
         };
         inputs.iter().map(server).collect::<Result<_>>().map(Self::Servers)
     }

@@ -7,10 +7,10 @@ use log::info;
 
 use super::encoder::Encoder;
 use super::{Engine, Event, FrameSource};
-use crate::config::Vhost;
 use crate::config::table::DEFAULT_VHOST;
+use crate::config::{OnConflict, Vhost};
 use crate::error::{Code, Error, Result};
-use crate::hub::{Name, Source};
+use crate::hub::{Name, Refused, Source};
 use crate::time::Time;
 
 impl Engine {
@@ -29,21 +29,15 @@ impl Engine {
         let mut source = Some(source);
         let id = self.encoders.insert_with(|_| Encoder { stream: 0, source: source.take(), asked: None });
         let id = id.ok_or_else(|| Error::new(Code::Limit, "too many encoders"))?;
-        let published = match self.hub.publish(now, &name, &settings, Source::Encoder(id)) {
-            Ok(published) => published,
-            Err(_) => {
-                self.encoders.remove(id);
-                return Err(Error::new(Code::Busy, format!("{name} is being published")));
-            }
+        let Ok(stream) = self.begin_publish(now, &name, &settings, Source::Encoder(id)) else {
+            self.encoders.remove(id);
+            return Err(Error::new(Code::Busy, format!("{name} is being published")));
         };
         if let Some(encoder) = self.encoders.find_mut(id) {
-            encoder.stream = published.stream;
-        }
-        if let Some(replaced) = published.replaced {
-            self.replaced(published.stream, replaced, 0);
+            encoder.stream = stream;
         }
         info!("an encoder publishes {name}");
-        self.on_published(now, published.stream, &name, 0, "");
+        self.on_published(now, stream, &name, 0, "");
         // What it had written before.
         self.drain_encoders(now);
         Ok(id)
@@ -114,6 +108,47 @@ impl Engine {
         self.tell(Event::EncoderEnded { encoder: id });
     }
 
+    /// Lets `source` publish a stream, and answers the stream's id. Who has published it so far is told.
+    pub(super) fn begin_publish(
+        &mut self,
+        now: Time,
+        name: &Name,
+        settings: &Arc<Vhost>,
+        source: Source,
+    ) -> std::result::Result<u32, Refused> {
+        if settings.publish.on_conflict == OnConflict::Replace
+            && let Some(stream) = self.hub.find(name)
+        {
+            self.begin_players(now, stream);
+        }
+        let published = self.hub.publish(now, name, settings, source)?;
+        if let Some(replaced) = published.replaced {
+            let by = if let Source::Client(client, _) = source { client } else { 0 };
+            self.replaced(published.stream, replaced, by);
+        }
+        Ok(published.stream)
+    }
+
+    /// `source` no longer publishes. `false` if it wasn't the one: it had been replaced, or ended.
+    pub(super) fn end_publish(&mut self, now: Time, stream: u32, source: Source) -> bool {
+        if self.hub.stream(stream).is_some_and(|found| found.publisher() == Some(source)) {
+            self.begin_players(now, stream);
+        }
+        self.hub.unpublish(now, stream, source)
+    }
+
+    /// A publish ends: players who wait to know more of its tracks begin.
+    fn begin_players(&mut self, now: Time, stream: u32) {
+        let Some(found) = self.hub.stream_mut(stream) else { return };
+        let mut at = 0;
+        while let Some(&player) = found.players().get(at) {
+            at += 1;
+            if let Some(conn) = self.conns.find_mut(player).filter(|conn| !conn.dead) {
+                conn.begin_at_end(now, found, &mut self.frames);
+            }
+        }
+    }
+
     /// A stream is being published: by `client`, or by this process if that is 0.
     pub(super) fn on_published(&mut self, now: Time, stream: u32, name: &Name, client: u32, param: &str) {
         if let Some(found) = self.hub.stream_mut(stream) {
@@ -139,7 +174,7 @@ impl Engine {
     pub(super) fn finish_local(&mut self, stream: u32, source: Source) {
         let Some(name) = self.hub.stream(stream).map(|s| s.name().clone()) else { return };
         let now = self.now();
-        if self.hub.unpublish(now, stream, source) {
+        if self.end_publish(now, stream, source) {
             info!("{name} is published no longer");
             self.on_unpublished(now, stream, &name, 0);
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use log::Level;
+
 use super::Engine;
 use crate::hub::Name;
 use crate::time::Time;
@@ -102,6 +104,12 @@ impl Engine {
             None => self.forwards.find(id).map(|forward| forward.info(now, id, self)),
         }
     }
+}
+
+/// How a failure is told in the log, `failures` being how many there have been in a row: one that ends what `ran`,
+/// and else the first, second, fourth, eighth and so on. What is down for days doesn't fill the log.
+pub(super) fn level_of(failures: u32, ran: bool) -> Level {
+    if ran || failures.is_power_of_two() { Level::Warn } else { Level::Debug }
 }
 
 /// How long it is until then.

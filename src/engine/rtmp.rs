@@ -75,8 +75,8 @@ impl Engine {
         };
         let name = hub_name(&vhost.name, &request.name);
         let source = Source::Client(id, request.stream);
-        let published = match self.hub.publish(now, &name, &vhost, source) {
-            Ok(published) => published,
+        let stream = match self.begin_publish(now, &name, &vhost, source) {
+            Ok(stream) => stream,
             Err(Refused::Busy) => {
                 warn!(id = id; "publish of {name} refused: the stream is being published");
                 self.refuse(id, "The stream is being published.");
@@ -88,18 +88,15 @@ impl Engine {
                 return;
             }
         };
-        if let Some(replaced) = published.replaced {
-            self.replaced(published.stream, replaced, id);
-        }
         let Some(conn) = self.conns.find_mut(id) else { return };
-        conn.publishes.push((request.stream, published.stream));
+        conn.publishes.push((request.stream, stream));
         let options =
             PublishOptions { first: vhost.publish.firstpkt_timeout, normal: vhost.publish.normal_timeout };
         let Some(session) = conn.session.rtmp() else { return };
         session.accept_publish(now, options);
         info!(id = id; "publishes {name}");
-        self.watch_idle(published.stream);
-        self.on_published(now, published.stream, &name, id, &request.name.param);
+        self.watch_idle(stream);
+        self.on_published(now, stream, &name, id, &request.name.param);
     }
 
     pub(super) fn grant_play(&mut self, now: Time, id: u32, request: &StreamRequest) {

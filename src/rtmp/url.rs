@@ -5,6 +5,7 @@
 //! outside of them splits the stream from its app.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use percent_encoding::percent_decode_str;
 
@@ -184,7 +185,11 @@ impl RtmpUrl {
         if host.is_empty() {
             return Err(UrlError::NoHost);
         }
-        if host.contains(['[', ']']) {
+        // The zone of an address is a name of this machine's.
+        let is_address = || host.split('%').next().is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok());
+        let is_literal =
+            host.contains(':') || authority.rsplit('@').next().is_some_and(|h| h.starts_with('['));
+        if host.contains(['[', ']', ' ']) || (is_literal && !is_address()) {
             return Err(UrlError::Host);
         }
         let port = match port {
@@ -672,6 +677,10 @@ mod tests {
             ("rtmp://[::1/a/s", UrlError::Host),
             ("rtmp://[::1]x/a/s", UrlError::Host),
             ("rtmp://::1]/a/s", UrlError::Host),
+            ("rtmp://[a:b]/a/s", UrlError::Host),
+            ("rtmp://u:p@[a]/a/s", UrlError::Host),
+            ("rtmp://a:1:2/a/s", UrlError::Host),
+            ("rtmp://h h/a/s", UrlError::Host),
             ("rtmp://h:0/a/s", UrlError::Port),
             ("rtmp://h:65536/a/s", UrlError::Port),
             ("rtmp://h:+1/a/s", UrlError::Port),

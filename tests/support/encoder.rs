@@ -46,6 +46,14 @@ impl<'a> Encoder<'a> {
         Self { host, source }
     }
 
+    /// Publishes these frames and no more, all within one turn.
+    pub(crate) fn publish_at_once(host: &Host, frames: impl IntoIterator<Item = Frame>) {
+        let queue = Queue { frames: frames.into_iter().collect(), ended: true };
+        let source = Box::new(Source(Arc::new(Mutex::new(queue))));
+        host.run(move |engine| engine.publish("", "live", "test", source))
+            .expect("a stream nobody publishes");
+    }
+
     /// Has these frames published; they are when this returns.
     pub(crate) fn write(&self, frames: impl IntoIterator<Item = Frame>) {
         self.source.0.lock().expect("no user panics").frames.extend(frames);

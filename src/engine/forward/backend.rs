@@ -2,13 +2,15 @@
 //! until it answers.
 
 use bytes::Bytes;
-use log::{info, warn};
+use log::{info, log, warn};
 
 use super::shown;
 use crate::engine::Engine;
 use crate::engine::fetch::{Fetched, Order, Purpose};
+use crate::engine::relays::level_of;
 use crate::engine::retry::{Retry, RetryPolicy};
 use crate::engine::timers::Alarm;
+use crate::error::without_secrets;
 use crate::http::client::Url;
 use crate::http::json::{Json, Object};
 use crate::http::{Headers, Method, mime};
@@ -110,7 +112,10 @@ impl Engine {
                 for url in urls {
                     match RtmpUrl::parse(&url) {
                         Ok(url) => backend.urls.push(url),
-                        Err(e) => warn!("forward of {}: the backend names {url:?}: {e}", backend.name),
+                        Err(e) => {
+                            let url = without_secrets(&url);
+                            warn!("forward of {}: the backend names {url:?}: {e}", backend.name);
+                        }
                     }
                 }
                 let shown: Vec<_> = backend.urls.iter().map(shown).collect();
@@ -180,7 +185,8 @@ impl Engine {
         backend.state = State::Due(at);
         self.timers.set(at, Alarm::Backend(id));
         let (name, ms) = (&backend.name, at.since(now).as_millis());
-        warn!("forward of {name}: asking the backend: {why}; again in {ms} ms");
+        let level = level_of(backend.retry.failures(), false);
+        log!(level, "forward of {name}: asking the backend: {why}; trying again in {ms} ms");
     }
 
     fn backend_of(&self, name: &Name) -> Option<u32> {

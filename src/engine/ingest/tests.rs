@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
+use super::IngestOptions;
 use super::files::{FileError, Files};
+use crate::engine::timers::Alarm;
+use crate::engine::{Engine, RetryPolicy};
 use crate::flv;
 use crate::media::{Codec, Frame, Kind, Role};
 use crate::time::Time;
@@ -618,4 +621,29 @@ mod all_formats {
         tables.extend_from_slice(&ts[..188]);
         tables
     }
+}
+
+#[test]
+fn whatever_wakes_it_an_ingest_of_files_has_one_alarm() {
+    let folder = Folder::new();
+    let options = IngestOptions {
+        vhost: String::new(),
+        app: "live".into(),
+        stream: "s".into(),
+        inputs: vec![folder.write("a.flv", flv_file(&clip()))],
+        looped: true,
+        on_demand: None,
+        retry: RetryPolicy::default(),
+    };
+    let mut engine = Engine::new().unwrap();
+    let id = engine.ingest_open(&options).unwrap();
+    let now = engine.now();
+    for _ in 0..100 {
+        engine.on_ingest_alarm(now, id);
+    }
+    let end = now + Duration::from_secs(60);
+    let alarms =
+        std::iter::from_fn(|| engine.timers.pop(end)).filter(|(_, alarm)| *alarm == Alarm::Ingest(id));
+    // The clip's first frames are due at once, and may have been when it was opened.
+    assert!(alarms.count() <= 2);
 }

@@ -211,8 +211,8 @@ impl Live {
         why.map_or(Ok(()), Err)
     }
 
-    /// Whether the tracks are known: the headers of some formats name them all.
-    pub(in crate::engine) fn may_start(self, now: Time, stream: &Stream) -> bool {
+    /// Whether the tracks are known: the headers of some formats name them all. Those of a publish that `ends` are.
+    pub(in crate::engine) fn may_start(self, now: Time, stream: &Stream, ends: bool) -> bool {
         if stream.publisher().is_none() || stream.ring().is_empty() {
             return false;
         }
@@ -221,8 +221,10 @@ impl Live {
             true => stream.ring().has_video() || stream.audio().is_some(),
             false => stream.audio().is_some(),
         };
-        both || (one && now.since(stream.publish_began()).as_micros() >= OTHER_TRACK_US)
-            || (one && !self.container.has_video())
+        let is_known = ends
+            || !self.container.has_video()
+            || now.since(stream.publish_began()).as_micros() >= OTHER_TRACK_US;
+        both || (one && is_known)
     }
 
     /// The headers, with a frame of a codec that has none beside them: MP4 and MPEG-TS begin with all tracks,
