@@ -352,7 +352,7 @@ fn within(connect: Duration) -> RetryPolicy {
     RetryPolicy { connect, ..policy() }
 }
 
-/// How long a handshake went on that has been given up, in ms.
+/// How long a handshake went on that has been given up, in ms: what connecting took counts too.
 #[track_caller]
 fn handshake_ms(reason: &str) -> u64 {
     let ms = reason.strip_prefix("TLS: the handshake is not done after ");
@@ -386,7 +386,7 @@ fn servers_that_speak_no_tls_are_told_apart() {
     // It waits for more of RTMP's handshake.
     let nginx = Nginx::start("");
     for reason in failures(&near, nginx.address()) {
-        assert!((500..5000).contains(&handshake_ms(&reason)), "{reason}");
+        assert!((400..5000).contains(&handshake_ms(&reason)), "{reason}");
     }
     // And one that speaks none that is spoken today.
     let old = TlsFront::start_with(
@@ -414,7 +414,7 @@ fn a_handshake_that_does_not_get_on_is_given_up_in_time() {
                 proxy.resume();
             }
             for reason in failures(&near, proxy.address()) {
-                assert!((500..5000).contains(&handshake_ms(&reason)), "{reason}");
+                assert!((400..5000).contains(&handshake_ms(&reason)), "{reason}");
             }
         }
         assert!(proxy.counts().down > 0, "some of the server's answer came");
