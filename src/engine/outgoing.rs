@@ -1,6 +1,6 @@
 //! Connections that we have made: whose they are, and what their sessions say to whom.
 
-use log::{debug, info};
+use log::debug;
 use mio::net::TcpStream;
 use mio::{Interest, Token};
 
@@ -138,7 +138,6 @@ impl Engine {
             self.drain(now, id);
             self.queue(id);
         } else {
-            info!(id = id; "{why}");
             self.doom(id, why);
         }
     }
