@@ -141,7 +141,8 @@ impl Shared {
             let at = state.running.iter().position(|query| query.host == host);
             let asked = at.map(|at| state.running.swap_remove(at).asked).unwrap_or_default();
             if !state.closed && !asked.is_empty() {
-                let of = |(id, port)| Resolved { id, result: result.clone().map(|found| at_port(found, port)) };
+                let of =
+                    |(id, port)| Resolved { id, result: result.clone().map(|found| at_port(found, port)) };
                 state.done.extend(asked.into_iter().map(of));
                 drop(state);
                 (self.wake)();
