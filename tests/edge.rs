@@ -5,6 +5,8 @@
 
 mod support;
 
+use std::io::{ErrorKind, Write};
+use std::net::TcpListener;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -616,4 +618,25 @@ fn origins_send_players_to_the_one_that_has_the_stream() {
         r#""origin":{{"ip":"a.b","port":{rtmp},"http_port":{http_port},"vhost":"__defaultVhost__","api":"a.b:{own}","routers":["a.b:{own}"]}}"#
     );
     assert!(api(2).contains(&format!("{query}{origin}")), "{}", api(2));
+}
+
+#[test]
+fn nobody_is_asked_for_a_player_who_has_gone() {
+    let coworkers = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let [first, second] = coworkers.each_ref().map(|coworker| coworker.local_addr().expect("an address"));
+    let host = Host::start(&format!(
+        "vhost __defaultVhost__ {{ cluster {{ origin_cluster on; coworkers {first} {second}; }} }}"
+    ));
+    let mut player = Client::connect(host.address(), "live");
+    let id = player.create_stream().expect("a message stream");
+    player.command(id, "play", &[Value::Null, "s".into()]);
+    let (mut asked, _) = coworkers[0].accept().expect("the first one is asked");
+    player.close();
+    host.until("the player is gone", |engine| engine.stats().connections == 1);
+    asked.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").expect("an answer");
+    host.until("it has answered", |engine| engine.stats().connections == 0);
+    // Whoever was to be asked next would be by now.
+    (0..3).for_each(|_| host.run(|_| ()));
+    coworkers[1].set_nonblocking(true).expect("a socket option");
+    assert_eq!(coworkers[1].accept().expect_err("nobody asks").kind(), ErrorKind::WouldBlock);
 }

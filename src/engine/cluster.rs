@@ -74,10 +74,11 @@ impl Engine {
         None
     }
 
-    /// Asks the coworker whose turn it is. If none is left the player waits here.
+    /// Asks the coworker whose turn it is. If none is left the player waits here, if it hasn't gone.
     fn look(&mut self, now: Time, id: u32) {
         while let Some(lookup) = self.lookups.find_mut(id) {
-            let Some(coworker) = lookup.coworkers.get(lookup.turn) else {
+            let is_awaited = self.tickets.find(lookup.ticket).is_some();
+            let Some(coworker) = lookup.coworkers.get(lookup.turn).filter(|_| is_awaited) else {
                 let ticket = lookup.ticket;
                 self.lookups.remove(id);
                 self.judge(now, ticket, Ok(()));

@@ -107,6 +107,9 @@ impl Engine {
     /// The connection is no longer wanted.
     pub(super) fn undial(&mut self, id: u32) {
         let Some(dial) = self.dials.remove(id) else { return };
+        if let Some(resolver) = self.resolver.as_ref().filter(|_| dial.is_resolving()) {
+            resolver.forget(id);
+        }
         dial.attempts.iter().for_each(|attempt| self.drop_attempt(*attempt));
     }
 
@@ -128,7 +131,7 @@ impl Engine {
         }
     }
 
-    fn on_resolved(&mut self, now: Time, id: u32, result: io::Result<VecDeque<SocketAddr>>) {
+    fn on_resolved(&mut self, now: Time, id: u32, result: Result<VecDeque<SocketAddr>, String>) {
         let Some(dial) = self.dials.find_mut(id).filter(|dial| dial.is_resolving()) else { return };
         match result {
             Ok(found) if found.is_empty() => {
