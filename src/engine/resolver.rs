@@ -1,8 +1,9 @@
 //! Names to addresses, off the loop: `getaddrinfo` blocks for as long as it likes.
 //!
 //! Threads are there only while names wait, and a few at most, so that one name that takes ten seconds
-//! doesn't hold up the others; however many ask for it and however often, it takes one of them. One that sits in `getaddrinfo` can't be ended: at the engine's end it is left
-//! to itself, touches nothing but what it shares with its like, and is gone when its answer has come.
+//! doesn't hold up the others: however many ask for it, and however often, it takes one thread. One that sits
+//! in `getaddrinfo` can't be ended: at the engine's end it is left to itself, touches nothing but what it shares
+//! with its like, and is gone when its answer has come.
 
 use std::collections::VecDeque;
 use std::fmt;
