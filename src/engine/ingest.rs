@@ -125,6 +125,8 @@ pub(super) struct Ingest {
     received: u64,
     /// When it ends if nobody watches until then.
     ends: Option<Time>,
+    /// The alarm that is set for that, which may be an earlier one.
+    armed: Option<Time>,
     /// When the next frame of its files is due, which an alarm is set for.
     due: Option<Time>,
     /// The edge that has made it for its players, so that it goes with them.
@@ -269,6 +271,18 @@ impl Engine {
         if let Some(linger) = ingest.on_demand {
             let at = now + linger.max(patience);
             ingest.ends = Some(ingest.ends.map_or(at, |ends| ends.max(at)));
+            self.arm_ingest(id);
+        }
+    }
+
+    /// Sets the alarm for an ingest's end, if none is set that comes before: however many come and go, there is
+    /// one.
+    fn arm_ingest(&mut self, id: u32) {
+        let Some(ingest) = self.ingests.find_mut(id) else { return };
+        if let Some(at) = ingest.ends
+            && ingest.armed.is_none_or(|armed| at < armed)
+        {
+            ingest.armed = Some(at);
             self.timers.set(at, Alarm::Ingest(id));
         }
     }
@@ -285,7 +299,8 @@ impl Engine {
 
     /// It is to be tried again, has a frame that is due, or has been unwatched for long enough.
     pub(super) fn on_ingest_alarm(&mut self, now: Time, id: u32) {
-        let Some(ingest) = self.ingests.find(id) else { return };
+        let Some(ingest) = self.ingests.find_mut(id) else { return };
+        ingest.armed.take_if(|at| *at <= now);
         if ingest.ends.is_some_and(|at| at <= now) {
             let is_pull = ingest.edge.is_some();
             #[cfg(feature = "hls")]
@@ -299,11 +314,12 @@ impl Engine {
             self.drop_idle_writer(&name);
             return;
         }
-        match &ingest.state {
-            State::Waiting(at) if *at <= now => self.start_ingest(now, id),
-            State::Files(_) => self.play_files(now, id),
+        self.arm_ingest(id);
+        match self.ingests.find(id).map(|ingest| &ingest.state) {
+            Some(State::Waiting(at)) if *at <= now => self.start_ingest(now, id),
+            Some(State::Files(_)) => self.play_files(now, id),
             #[cfg(feature = "http")]
-            State::Http(_) => self.on_http_alarm(now, id),
+            Some(State::Http(_)) => self.on_http_alarm(now, id),
             _ => {}
         }
     }
@@ -671,6 +687,7 @@ impl Ingest {
             starts: 0,
             received: 0,
             ends: None,
+            armed: None,
             due: None,
             edge: None,
         }
