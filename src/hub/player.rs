@@ -161,6 +161,10 @@ impl Player {
             }
             // No video: from where it joined, or what is left of that. Nothing published yet: everything that
             // will come.
+            // What is left of a publish that is over, without its beginning, is of no use.
+            _ if self.cursor < ring.base() && ring.headers().iter().next().is_none() => {
+                (ring.head(), ring.headers())
+            }
             _ if self.place == Place::Joining => (self.cursor.max(ring.base()), ring.headers()),
             _ => (ring.head(), ring.headers()),
         };

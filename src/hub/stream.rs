@@ -569,4 +569,19 @@ mod tests {
         // The header goes before, and is not given twice.
         assert_eq!((first(&mut early), first(&mut late)), (1, 4));
     }
+
+    #[test]
+    fn what_is_left_of_a_publish_without_its_beginning_is_given_to_nobody() {
+        let (mut hub, id, mut player) = live(&vhost(|play| play.queue_length = Duration::from_millis(100)));
+        let stream = hub.stream_mut(id).unwrap();
+        stream.write(Time::ZERO, video(Role::Header, 0, b"h"));
+        stream.write(Time::ZERO, video(Role::Key, 60, b"k"));
+        for i in 1..5 {
+            stream.write(Time::ZERO, video(Role::Delta, 60 + i * 40, b"d"));
+        }
+        stream.end(Time::ZERO);
+        assert!(stream.ring().base() > 0 && !stream.ring().is_empty());
+        assert!(matches!(player.step(stream.ring(), 100_000), Step::Headers(..)));
+        assert!(matches!(player.step(stream.ring(), 100_000), Step::Wait));
+    }
 }
