@@ -216,5 +216,5 @@ fn frame(is_video: bool, role: Role, at: i64, body: Vec<u8>) -> Frame {
     let relay = Bytes::from(body);
     let (kind, codec, ahead) =
         if is_video { (Kind::Video, Codec::H264, 5) } else { (Kind::Audio, Codec::Aac, 2) };
-    Frame { kind, codec, role, dts: at, pts: at, payload: relay.slice(ahead..), relay }
+    Frame { kind, codec, role, dts: at, pts: at, payload: relay.slice(ahead..).into(), relay }
 }

@@ -60,7 +60,7 @@ impl FlvFile {
         let index = if with_index { Index::new() } else { Index::none() };
         let mut body = BytesMut::from(NAME);
         let mut published = BytesMut::new();
-        let count = headers.metadata.as_ref().map_or(0, |m| of_stream(&m.payload, &mut published));
+        let count = headers.metadata.as_ref().map_or(0, |m| of_stream(&m.payload.bytes(), &mut published));
         let own = index.entries(0, 0);
         body.put_u8(ECMA_ARRAY);
         body.put_u32(count.saturating_add(index.count()));
@@ -70,7 +70,7 @@ impl FlvFile {
         let before = out.len();
         out.put_slice(&file::header(announced[0], announced[1]));
         // What a message may have is a tag's length by far.
-        let _ = file::tag(Kind::Data, 0, &body, out);
+        let _ = file::tag(Kind::Data, 0, &body.freeze().into(), out);
         let position = out.len().saturating_sub(before) as u64;
         Self { position, index: Some(index), announced, seen: [false; 2] }
     }

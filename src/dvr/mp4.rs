@@ -85,7 +85,7 @@ impl Mp4File {
         if track.description.is_none() {
             track.description = description(frame, headers).cloned();
             let metadata = headers.metadata.as_ref().filter(|_| frame.kind == Kind::Video);
-            if let Some(Ok(Some(said))) = metadata.map(|m| flv::metadata(&m.payload)) {
+            if let Some(Ok(Some(said))) = metadata.map(|m| flv::metadata(&m.payload.bytes())) {
                 self.size = said.width.zip(said.height);
             }
         }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::amf;
 use crate::flv::{self, Demuxer};
 use crate::fmp4::{Found, Fragment, Init, Scanner};
-use crate::media::{Codec, Correction, Frame, Headers, Kind, Role};
+use crate::media::{Chain, Codec, Correction, Frame, Headers, Kind, Role};
 use crate::template::Calendar;
 use crate::time::Time;
 use crate::wire::limits::{DVR_GATHER_BYTES, DVR_INDEX_KEYFRAMES, DVR_QUEUE_BYTES};
@@ -20,7 +20,7 @@ const AVCC: &[u8] =
     \x03\x00\x10\x00\x00\x03\x03\x20\xf1\x83\x19\x60\x01\x00\x06\x68\xeb\xe3\xcb\x22\xc0";
 const ASC: &[u8] = b"\x12\x10";
 
-fn frame(kind: Kind, codec: Codec, role: Role, ms: i64, payload: impl Into<Bytes>) -> Frame {
+fn frame(kind: Kind, codec: Codec, role: Role, ms: i64, payload: impl Into<Chain>) -> Frame {
     let dts = ms.saturating_mul(1000);
     Frame { kind, codec, role, dts, pts: dts, payload: payload.into(), relay: Bytes::new() }
 }

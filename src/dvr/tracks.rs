@@ -39,10 +39,10 @@ impl Tracks {
 
     fn judge(&mut self, frame: &Frame, description: Option<&Frame>) -> Result<bool, Refusal> {
         let seen = if frame.kind == Kind::Video { &mut self.video } else { &mut self.audio };
-        let header = description.filter(|_| frame.codec.has_header()).map(|d| &d.payload);
+        let header = description.filter(|_| frame.codec.has_header()).map(|d| d.payload.bytes());
         if let Some(seen) = seen
             && seen.codec == frame.codec
-            && seen.header.as_ref() == header
+            && seen.header == header
         {
             return Ok(seen.is_taken);
         }
@@ -53,7 +53,7 @@ impl Tracks {
             }
             Some(d) => fmp4::Tracks::new(None, Some(d)).err().map(|e| e.to_string()),
         };
-        *seen = Some(Verdict { codec: frame.codec, header: header.cloned(), is_taken: why.is_none() });
+        *seen = Some(Verdict { codec: frame.codec, header, is_taken: why.is_none() });
         match why {
             None => Ok(true),
             Some(why) => Err(Refusal::Track { kind: frame.kind, codec: frame.codec, why }),

@@ -17,7 +17,7 @@ use super::link::Link;
 use super::outgoing::Owner;
 use super::session::Session;
 use crate::hub::{LaneKey, Player, Step, Stream};
-use crate::media::Frame;
+use crate::media::{Chain, Frame};
 use crate::rtmp::server::{ConnectRequest, StreamRequest};
 use crate::rtmp::url::StreamName;
 use crate::time::Time;
@@ -73,7 +73,7 @@ pub(super) struct Conn {
     /// What of its traffic was counted with streams that it has left.
     #[cfg(feature = "http")]
     pub(super) counted: super::rates::Traffic,
-    rest: Bytes,
+    rest: Chain,
     out: VecDeque<Bytes>,
     out_bytes: usize,
     /// How long the socket may take nothing.
@@ -173,7 +173,7 @@ impl Conn {
             sent: 0,
             #[cfg(feature = "http")]
             counted: Default::default(),
-            rest: Bytes::new(),
+            rest: Chain::default(),
             out: VecDeque::new(),
             out_bytes: 0,
             stall: STALL_MIN,
@@ -284,16 +284,16 @@ impl Conn {
             let (offered, result) = match (frames.as_slice(), self.rest.is_empty() && self.out.is_empty()) {
                 ([], true) => return Ok(Flushed::All),
                 // The usual case: a player that is up to date gets one frame.
-                ([(_, image)], true) => (image.len(), self.link.send(image)),
+                ([(_, image)], true) if image.pieces().len() <= GATHER => {
+                    (image.len(), send(&mut self.link, image))
+                }
                 _ => {
-                    let mut pieces = SmallVec::<[IoSlice<'_>; GATHER]>::new();
-                    if !self.rest.is_empty() {
-                        pieces.push(IoSlice::new(&self.rest));
-                    }
-                    let room = GATHER - pieces.len();
-                    more |= self.out.len() > room;
-                    let images = frames.iter().map(|(_, image)| image);
-                    pieces.extend(self.out.iter().chain(images).take(room).map(|b| IoSlice::new(b)));
+                    let images = frames.iter().flat_map(|(_, image)| image.pieces());
+                    let mut all = self.rest.pieces().iter().chain(&self.out).chain(images);
+                    let pieces = all.by_ref().filter(|piece| !piece.is_empty()).take(GATHER);
+                    let pieces: SmallVec<[IoSlice<'_>; GATHER]> =
+                        pieces.map(|piece| IoSlice::new(piece)).collect();
+                    more |= all.next().is_some();
                     let offered = pieces.iter().map(|piece| piece.len()).sum();
                     (offered, self.link.send_gathered(&pieces))
                 }
@@ -355,7 +355,10 @@ impl Conn {
             playing.player.taken();
             return Some(Ok(Flushed::All));
         }
-        let sent = match self.link.send(&newest.image) {
+        if newest.image.pieces().len() > GATHER {
+            return None;
+        }
+        let sent = match send(&mut self.link, &newest.image) {
             Ok(n) => n,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => 0,
             Err(e) => return Some(Err(e)),
@@ -368,7 +371,7 @@ impl Conn {
             return Some(Ok(Flushed::All));
         }
         if sent > 0 && sent < newest.image.len() {
-            self.rest = newest.image.slice(sent..);
+            self.rest = newest.image.without(sent);
         }
         self.blocked = Some(now);
         Some(Ok(Flushed::Blocked))
@@ -377,7 +380,9 @@ impl Conn {
     /// Takes what was sent off the front. Frames that were not begun stay in the ring.
     fn consume(&mut self, mut sent: usize, frames: &Frames) {
         let n = sent.min(self.rest.len());
-        self.rest.advance(n);
+        if n > 0 {
+            self.rest = self.rest.without(n);
+        }
         sent -= n;
         while sent > 0 {
             let Some(mut piece) = self.out.pop_front() else { break };
@@ -385,11 +390,7 @@ impl Conn {
             let n = sent.min(piece.len());
             piece.advance(n);
             sent -= n;
-            self.rest = piece;
-        }
-        if self.rest.is_empty() {
-            // What is sent is let go, not kept at its end.
-            self.rest = Bytes::new();
+            self.rest = piece.into();
         }
         if self.out.is_empty() && self.out.capacity() > 0 {
             self.out = VecDeque::new();
@@ -400,7 +401,7 @@ impl Conn {
                 continue;
             }
             let next = if sent > 0 {
-                self.rest = image.slice(sent..);
+                self.rest = image.without(sent);
                 seq + 1
             } else {
                 *seq
@@ -419,11 +420,22 @@ pub(super) struct Newest {
     pub(super) lane: LaneKey,
     seq: u64,
     frame: Frame,
-    image: Bytes,
+    image: Chain,
 }
 
 /// Frames of one send, with their places in the ring.
-pub(super) type Frames = Vec<(u64, Bytes)>;
+pub(super) type Frames = Vec<(u64, Chain)>;
+
+/// Sends an image, whose pieces one send takes.
+fn send(link: &mut Link, image: &Chain) -> io::Result<usize> {
+    match image.pieces() {
+        [one] => link.send(one),
+        pieces => {
+            let pieces: SmallVec<[IoSlice<'_>; 8]> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+            link.send_gathered(&pieces)
+        }
+    }
+}
 
 impl Playing {
     pub(super) fn new(stream: u32, player: Player, format: Format) -> Self {
@@ -494,11 +506,11 @@ impl Playing {
             }
             return false;
         }
-        let mut bytes = *out_bytes;
+        let (mut bytes, mut pieces) = (*out_bytes, out.len());
         let mut queue_us = stream.queue_us();
         let (ring, mut lane) = stream.ring_and_lane(self.format.lane());
         // One place is kept for the rest of what was sent in part.
-        while out.len() + frames.len() < GATHER - 1 && bytes < GATHER_BYTES {
+        while pieces < GATHER - 1 && bytes < GATHER_BYTES {
             let step = self.player.step(ring, queue_us);
             if self.is_over() {
                 return false;
@@ -514,6 +526,7 @@ impl Playing {
                     *out_bytes += headers.len();
                     if !headers.is_empty() {
                         out.push_back(headers);
+                        pieces += 1;
                     }
                 }
                 Step::Frame(seq, frame) => {
@@ -528,6 +541,7 @@ impl Playing {
                     // A format that has nothing for a frame doesn't send.
                     if !image.is_empty() {
                         bytes += image.len();
+                        pieces += image.pieces().len();
                         frames.push((seq, image));
                     }
                 }

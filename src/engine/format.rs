@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::Engine;
 use crate::flv::Hevc;
 use crate::hub::{LaneKey, Player, Stream};
-use crate::media::{Frame, Headers, Mux, Ring};
+use crate::media::{Chain, Frame, Headers, Mux, Ring};
 use crate::rtmp::relay;
 use crate::time::Time;
 
@@ -127,7 +127,7 @@ impl Engine {
 impl Mux for Rtmp {
     fn start(&mut self, _: &Headers) {}
 
-    fn image(&mut self, frame: &Frame) -> Bytes {
+    fn image(&mut self, frame: &Frame) -> Chain {
         match self.server {
             None => relay::image(frame, self.chunk_size, self.message_stream),
             Some(hevc) => relay::image_as(frame, hevc, self.chunk_size, self.message_stream),

@@ -1,11 +1,11 @@
 //! Audio bodies, legacy (FLV, E.4.2) and enhanced (Enhanced RTMP v2, "Enhanced Audio").
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 
 use super::Parts;
 use super::enhanced::{self, CODED_FRAMES, SEQUENCE_END, SEQUENCE_START};
 use crate::codec::mp3::Mp3Header;
-use crate::media::{Codec, Frame, Role};
+use crate::media::{Chain, Codec, Frame, Role};
 use crate::wire::{Malformed, Reader};
 
 const FORMAT_MP3: u8 = 2;
@@ -20,6 +20,9 @@ const AAC_HEADER: u8 = 0;
 const AAC_RAW: u8 = 1;
 
 const MULTITRACK: u8 = 5;
+
+/// The longest head of a body: a byte and the FourCC.
+const HEAD: usize = 5;
 
 /// SoundSize: samples of 16 bits, as everything compressed says.
 const SIZE_16: u8 = 0x02;
@@ -76,18 +79,18 @@ fn coded(payload: &[u8]) -> Role {
 }
 
 /// Builds the body of a frame that came without one.
-pub(super) fn build(frame: &Frame) -> Bytes {
-    let mut out = BytesMut::with_capacity(frame.payload.len().saturating_add(5));
+pub(super) fn build(frame: &Frame) -> Chain {
+    let mut head = BytesMut::with_capacity(HEAD);
     match frame.codec {
         Codec::Aac => {
-            out.put_u8(FORMAT_AAC << 4 | AAC_FLAGS);
-            out.put_u8(if frame.role == Role::Header { AAC_HEADER } else { AAC_RAW });
+            let packet_type = if frame.role == Role::Header { AAC_HEADER } else { AAC_RAW };
+            head.put_slice(&[FORMAT_AAC << 4 | AAC_FLAGS, packet_type]);
         }
-        Codec::Mp3 => out.put_u8(mp3_flags(&frame.payload)),
+        Codec::Mp3 => head.put_u8(mp3_flags(&frame.payload.bytes())),
         // G.711 is 8 kHz and mono whatever the flags say; these are the ones that ffmpeg writes.
-        Codec::G711A => out.put_u8(FORMAT_G711A << 4 | SIZE_16),
-        Codec::G711U => out.put_u8(FORMAT_G711U << 4 | SIZE_16),
-        Codec::Other(id @ 0..16) => out.put_u8(id.to_be_bytes()[3] << 4 | AAC_FLAGS),
+        Codec::G711A => head.put_u8(FORMAT_G711A << 4 | SIZE_16),
+        Codec::G711U => head.put_u8(FORMAT_G711U << 4 | SIZE_16),
+        Codec::Other(id @ 0..16) => head.put_u8(id.to_be_bytes()[3] << 4 | AAC_FLAGS),
         codec => {
             let Some(fourcc) = enhanced::fourcc(codec) else {
                 return frame.payload.clone();
@@ -97,15 +100,14 @@ pub(super) fn build(frame: &Frame) -> Bytes {
                 Role::Key | Role::Delta => CODED_FRAMES,
                 Role::Mark => SEQUENCE_END,
             };
-            out.put_u8(FORMAT_ENHANCED << 4 | packet_type);
-            out.put_u32(fourcc);
+            head.put_u8(FORMAT_ENHANCED << 4 | packet_type);
+            head.put_u32(fourcc);
             if packet_type == SEQUENCE_END {
-                return out.freeze();
+                return head.freeze().into();
             }
         }
     }
-    out.put_slice(&frame.payload);
-    out.freeze()
+    super::with_payload(&head, frame)
 }
 
 /// The first byte of an MP3 body, from the frame's own header.

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::media::Kind;
+use crate::media::{Chain, Kind};
 use crate::wire::{Malformed, Reader, limits};
 
 /// Bytes of the file's header.
@@ -221,11 +221,11 @@ pub fn header(audio: bool, video: bool) -> [u8; 13] {
 
 /// Appends a tag and its PreviousTagSize. `timestamp_ms` wraps at 32 bits. Nothing is appended where the
 /// body is longer than a tag may be.
-pub fn tag(kind: Kind, timestamp_ms: u32, body: &[u8], out: &mut BytesMut) -> Result<(), Malformed> {
+pub fn tag(kind: Kind, timestamp_ms: u32, body: &Chain, out: &mut BytesMut) -> Result<(), Malformed> {
     let (head, tail) = around(kind, timestamp_ms, body.len())?;
     out.reserve(body.len().saturating_add(TAG_HEADER + PREVIOUS_TAG_SIZE));
     out.put_slice(&head);
-    out.put_slice(body);
+    body.put(out);
     out.put_slice(&tail);
     Ok(())
 }
@@ -271,7 +271,7 @@ mod tests {
     fn written(tags: &[Tag]) -> BytesMut {
         let mut out = BytesMut::from(&header(true, false)[..]);
         for t in tags {
-            tag(t.kind, t.timestamp_ms, &t.body, &mut out).unwrap();
+            tag(t.kind, t.timestamp_ms, &t.body.clone().into(), &mut out).unwrap();
         }
         out
     }
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn timestamps_have_their_high_byte_last() {
         let mut out = BytesMut::new();
-        tag(Kind::Video, 0x0102_0304, b"x", &mut out).unwrap();
+        tag(Kind::Video, 0x0102_0304, &b"x".to_vec().into(), &mut out).unwrap();
         assert_eq!(out[..], *b"\x09\x00\x00\x01\x02\x03\x04\x01\x00\x00\x00x\x00\x00\x00\x0c");
     }
 
@@ -300,7 +300,7 @@ mod tests {
         let mut file = BytesMut::from(&header(true, true)[..]);
         file.put_slice(b"\x0f\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00xx\x00\x00\x00\x0d");
         file.put_slice(b"\x28\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00xx\xff\x00\x00\x0d");
-        tag(kept.kind, kept.timestamp_ms, &kept.body, &mut file).unwrap();
+        tag(kept.kind, kept.timestamp_ms, &kept.body.clone().into(), &mut file).unwrap();
         let mut d = Demuxer::new();
         assert_eq!(all(&mut d, &file), Ok(vec![kept]));
         assert_eq!(d.size_mismatches(), 1);
@@ -340,7 +340,7 @@ mod tests {
         let mut file = header(true, true).to_vec();
         file.extend_from_slice(b"\x09\x80\x00\x01\x00\x00\x00\x00\x00\x00\x00");
         assert!(matches!(all(&mut Demuxer::new(), &file), Err(Malformed::Limit { .. })));
-        assert!(tag(Kind::Video, 0, &vec![0; 1 << 24], &mut BytesMut::new()).is_err());
+        assert!(tag(Kind::Video, 0, &vec![0; 1 << 24].into(), &mut BytesMut::new()).is_err());
     }
 
     #[test]

@@ -3,12 +3,9 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::enhanced::{self, CODED_FRAMES, HVC1, SEQUENCE_END, SEQUENCE_START};
-use super::video::{CODEC_HEVC, CODED_FRAMES_X, ENHANCED, FRAME_COMMAND, MULTITRACK};
-use crate::media::{Codec, Frame, Kind};
+use super::video::{self, CODEC_HEVC, CODED_FRAMES_X, ENHANCED, FRAME_COMMAND, HEAD, MULTITRACK};
+use crate::media::{Chain, Codec, Frame, Kind};
 use crate::wire::{Malformed, Reader};
-
-/// The longest head of a video body: a byte, the FourCC and a composition time.
-const HEAD: usize = 8;
 
 /// How H.265 is written. Readers of the one may not know the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -26,17 +23,20 @@ pub enum Hevc {
 ///
 /// `None` for what has no such form: HDR metadata and the further tracks of Enhanced RTMP v2 in the
 /// legacy one.
-pub fn body_as(frame: &Frame, form: Hevc) -> Option<Bytes> {
-    let body = super::body(frame);
+pub fn body_as(frame: &Frame, form: Hevc) -> Option<Chain> {
     if frame.kind != Kind::Video || frame.codec != Codec::H265 {
-        return Some(body);
+        return Some(super::body(frame));
     }
-    let is_enhanced = body.first().is_some_and(|first| first & ENHANCED != 0);
-    match form {
-        Hevc::Legacy if is_enhanced => to_legacy(&body).ok().flatten(),
-        Hevc::Enhanced if !is_enhanced => to_enhanced(&body).ok().flatten(),
-        _ => Some(body),
+    if frame.relay.is_empty() {
+        return Some(video::build(frame, form));
     }
+    let is_enhanced = frame.relay.first().is_some_and(|first| first & ENHANCED != 0);
+    let body = match form {
+        Hevc::Legacy if is_enhanced => to_legacy(&frame.relay).ok().flatten(),
+        Hevc::Enhanced if !is_enhanced => to_enhanced(&frame.relay).ok().flatten(),
+        _ => Some(frame.relay.clone()),
+    };
+    body.map(Chain::from)
 }
 
 fn to_legacy(body: &[u8]) -> Result<Option<Bytes>, Malformed> {
@@ -144,7 +144,7 @@ mod tests {
             }
         }
         let audio = flv::frame(Kind::Audio, 0, Bytes::from_static(b"\xaf\x01raw")).unwrap();
-        assert_eq!(body_as(&audio, Hevc::Legacy), Some(audio.relay));
+        assert_eq!(body_as(&audio, Hevc::Legacy), Some(audio.relay.into()));
     }
 
     #[test]
@@ -155,10 +155,10 @@ mod tests {
             role,
             dts: 0,
             pts: composition_us,
-            payload: Bytes::from_static(b"nal"),
+            payload: Bytes::from_static(b"nal").into(),
             relay: Bytes::new(),
         };
-        let legacy = |role, us| body_as(&frame(role, us), Hevc::Legacy).unwrap().to_vec();
+        let legacy = |role, us| body_as(&frame(role, us), Hevc::Legacy).unwrap().bytes().to_vec();
         assert_eq!(legacy(Role::Header, 0), b"\x1c\x00\x00\x00\x00nal");
         assert_eq!(legacy(Role::Key, 40_000), b"\x1c\x01\x00\x00\x28nal");
         assert_eq!(legacy(Role::Delta, 0), b"\x2c\x01\x00\x00\x00nal");
@@ -203,7 +203,7 @@ mod tests {
                 prop_assert!(frame.role == Role::Mark || frame.role == Role::Header && frame.payload.is_empty());
                 return Ok(());
             };
-            let again = flv::frame(Kind::Video, 7, body.clone()).unwrap();
+            let again = flv::frame(Kind::Video, 7, body.bytes()).unwrap();
             prop_assert_eq!(body[0] & ENHANCED == 0, legacy);
             prop_assert_eq!((again.codec, again.pts), (frame.codec, frame.pts));
             prop_assert_eq!(body_as(&again, form), Some(body));
@@ -220,7 +220,7 @@ mod tests {
                 if let Ok(frame) = flv::frame(Kind::Video, 0, body) {
                     for form in [Hevc::Legacy, Hevc::Enhanced] {
                         if let Some(body) = body_as(&frame, form) {
-                            prop_assert!(flv::frame(Kind::Video, 0, body).is_ok());
+                            prop_assert!(flv::frame(Kind::Video, 0, body.bytes()).is_ok());
                         }
                     }
                 }

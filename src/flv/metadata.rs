@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::amf::{Value, amf0};
-use crate::media::{Codec, Frame, Kind, Role};
+use crate::media::{Chain, Codec, Frame, Kind, Role};
 use crate::wire::{Malformed, Reader};
 
 /// The name of metadata.
@@ -87,7 +87,7 @@ pub(super) fn frame(dts: i64, body: &Bytes) -> Result<Frame, Malformed> {
             _ => return Err(Malformed::Field { what: "script message's name", value: 0 }),
         }
     };
-    let payload = message.clone();
+    let payload = Chain::from(message.clone());
     Ok(Frame { kind: Kind::Data, codec: Codec::Script, role, dts, pts: dts, payload, relay: message })
 }
 

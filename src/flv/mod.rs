@@ -16,7 +16,7 @@ mod tests;
 
 use bytes::Bytes;
 
-use crate::media::{Codec, Frame, Kind, Role};
+use crate::media::{Chain, Codec, Frame, Kind, Role};
 use crate::wire::Malformed;
 
 pub use file::{Demuxer, Tag};
@@ -44,23 +44,23 @@ pub fn frame(kind: Kind, dts_us: i64, body: Bytes) -> Result<Frame, Malformed> {
         role: parts.role,
         dts: dts_us,
         pts,
-        payload: body.slice_ref(parts.payload),
+        payload: body.slice_ref(parts.payload).into(),
         relay: body,
     })
 }
 
 /// The body of an FLV tag or an RTMP message for a frame: the bytes that it came with or, where it came
 /// from an encoder, legacy for H.264, AAC, MP3 and G.711 and enhanced for the rest.
-pub fn body(frame: &Frame) -> Bytes {
+pub fn body(frame: &Frame) -> Chain {
     if !frame.relay.is_empty() {
-        return frame.relay.clone();
+        return frame.relay.clone().into();
     }
     if frame.role == Role::Mark && frame.codec == NO_CODEC {
-        return Bytes::new();
+        return Chain::default();
     }
     match frame.kind {
         Kind::Audio => audio::build(frame),
-        Kind::Video => video::build(frame),
+        Kind::Video => video::build(frame, Hevc::Enhanced),
         Kind::Data => frame.payload.clone(),
     }
 }
@@ -70,6 +70,13 @@ pub fn body(frame: &Frame) -> Bytes {
 pub fn timestamp(frame: &Frame, at: i64) -> u32 {
     let is_metadata = frame.kind == Kind::Data && frame.role == Role::Header;
     if is_metadata { 0 } else { at.div_euclid(1000) as u32 }
+}
+
+/// A body: what stands before the payload, and the payload, whose bytes are shared.
+fn with_payload(head: &[u8], frame: &Frame) -> Chain {
+    let head = Bytes::copy_from_slice(head);
+    let pieces = std::iter::once(head).chain(frame.payload.pieces().iter().cloned());
+    if frame.payload.is_lent() { Chain::lent(pieces) } else { Chain::new(pieces) }
 }
 
 /// What a body says.

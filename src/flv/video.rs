@@ -1,11 +1,14 @@
 //! Video bodies, legacy (FLV, E.4.3) and enhanced (Enhanced RTMP v2, "Enhanced Video").
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 
-use super::Parts;
 use super::enhanced::{self, CODED_FRAMES, SEQUENCE_END, SEQUENCE_START};
-use crate::media::{Codec, Frame, Role};
+use super::{Hevc, Parts};
+use crate::media::{Chain, Codec, Frame, Role};
 use crate::wire::{Malformed, Reader};
+
+/// The longest head of a body: a byte, the FourCC and a composition time.
+pub(super) const HEAD: usize = 8;
 
 /// IsExVideoHeader.
 pub(super) const ENHANCED: u8 = 0x80;
@@ -94,30 +97,35 @@ fn coded(frame_type: u8, payload: &[u8]) -> Role {
     }
 }
 
-/// Builds the body of a frame that came without one.
-pub(super) fn build(frame: &Frame) -> Bytes {
-    let mut out = BytesMut::with_capacity(frame.payload.len().saturating_add(8));
+/// Builds the body of a frame that came without one; H.265 in this form.
+pub(super) fn build(frame: &Frame, hevc: Hevc) -> Chain {
+    let mut head = BytesMut::with_capacity(HEAD);
     let frame_type = if frame.role == Role::Delta { FRAME_INTER } else { FRAME_KEY };
     let composition_ms = composition_ms(frame);
-    match frame.codec {
-        Codec::H264 => {
-            out.put_u8(frame_type << 4 | CODEC_AVC);
+    let legacy = match (frame.codec, hevc) {
+        (Codec::H264, _) => Some(CODEC_AVC),
+        (Codec::H265, Hevc::Legacy) => Some(CODEC_HEVC),
+        _ => None,
+    };
+    match (frame.codec, legacy) {
+        (_, Some(id)) => {
+            head.put_u8(frame_type << 4 | id);
             let (packet_type, composition_ms) = match frame.role {
                 Role::Header => (SEQUENCE_START, 0),
                 Role::Key | Role::Delta => (CODED_FRAMES, composition_ms),
                 Role::Mark => (SEQUENCE_END, 0),
             };
-            out.put_u8(packet_type);
-            out.put_int(i64::from(composition_ms), 3);
+            head.put_u8(packet_type);
+            head.put_int(i64::from(composition_ms), 3);
             if packet_type == SEQUENCE_END {
-                return out.freeze();
+                return head.freeze().into();
             }
         }
-        Codec::Other(id @ 0..16) => {
+        (Codec::Other(id @ 0..16), _) => {
             let frame_type = if frame.role == Role::Mark { FRAME_COMMAND } else { frame_type };
-            out.put_u8(frame_type << 4 | id.to_be_bytes()[3]);
+            head.put_u8(frame_type << 4 | id.to_be_bytes()[3]);
         }
-        codec => {
+        (codec, _) => {
             let Some(fourcc) = enhanced::fourcc(codec) else {
                 return frame.payload.clone();
             };
@@ -128,18 +136,17 @@ pub(super) fn build(frame: &Frame) -> Bytes {
                 Role::Key | Role::Delta => CODED_FRAMES,
                 Role::Mark => SEQUENCE_END,
             };
-            out.put_u8(ENHANCED | frame_type << 4 | packet_type);
-            out.put_u32(fourcc);
+            head.put_u8(ENHANCED | frame_type << 4 | packet_type);
+            head.put_u32(fourcc);
             if packet_type == SEQUENCE_END {
-                return out.freeze();
+                return head.freeze().into();
             }
             if packet_type == CODED_FRAMES && timed {
-                out.put_int(i64::from(composition_ms), 3);
+                head.put_int(i64::from(composition_ms), 3);
             }
         }
     }
-    out.put_slice(&frame.payload);
-    out.freeze()
+    super::with_payload(&head, frame)
 }
 
 /// Milliseconds from decoding to showing, as far as 24 bits hold them.

@@ -43,7 +43,7 @@ pub(super) struct Entry {
 
 /// Reads the header of a track, or a frame of MP3. `None` for a codec that has no place in MP4.
 pub(super) fn entry(frame: &Frame) -> Option<Result<Entry, Malformed>> {
-    let record = &frame.payload;
+    let record = &frame.payload.bytes();
     if record.len() > limits::MP4_CONFIG_BYTES {
         let limit = u32::try_from(limits::MP4_CONFIG_BYTES).unwrap_or(u32::MAX);
         return Some(Err(Malformed::Limit { what: "codec configuration", limit }));
@@ -236,7 +236,7 @@ mod tests {
     fn name(codec: Codec, payload: &[u8]) -> Result<String, Malformed> {
         let payload = Bytes::copy_from_slice(payload);
         let (kind, role) = (Kind::Video, Role::Header);
-        let frame = Frame { kind, codec, role, dts: 0, pts: 0, payload, relay: Bytes::new() };
+        let frame = Frame { kind, codec, role, dts: 0, pts: 0, payload: payload.into(), relay: Bytes::new() };
         entry(&frame).expect("a codec of MP4").map(|e| e.name)
     }
 
@@ -300,7 +300,15 @@ mod tests {
         let head = b"OpusHead\x01\x03\x38\x01\x80\xbb\0\0\xfe\xff\x01\x02\x01\0\x02\x01";
         let (kind, role) = (Kind::Audio, Role::Header);
         let payload = Bytes::from_static(head);
-        let frame = Frame { kind, codec: Codec::Opus, role, dts: 0, pts: 0, payload, relay: Bytes::new() };
+        let frame = Frame {
+            kind,
+            codec: Codec::Opus,
+            role,
+            dts: 0,
+            pts: 0,
+            payload: payload.into(),
+            relay: Bytes::new(),
+        };
         let entry = entry(&frame).unwrap().unwrap();
         assert_eq!(
             entry.config,

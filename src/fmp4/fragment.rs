@@ -90,7 +90,7 @@ pub fn fragment(
             patch(out, at, data_offset);
         }
         for sample in samples.iter().filter(|s| s.frame.kind == kind) {
-            out.put_slice(&sample.frame.payload);
+            sample.frame.payload.put(out);
         }
     }
     end(out, mdat);

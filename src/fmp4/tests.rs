@@ -10,7 +10,7 @@ use shiguredo_mp4::{Decode, TrackKind};
 
 use super::*;
 use crate::codec::avcc;
-use crate::media::{Codec, Frame, Role};
+use crate::media::{Chain, Codec, Frame, Role};
 use crate::wire::{Malformed, limits};
 
 const SPS: &[u8] = &[
@@ -20,7 +20,7 @@ const SPS: &[u8] = &[
 const OPUS_HEAD: &[u8] = b"OpusHead\x01\x02\x38\x01\x80\xbb\0\0\0\0\0";
 const MP3_FRAME: &[u8] = &[0xff, 0xfb, 0x90, 0x64, 1, 2, 3];
 
-fn frame(codec: Codec, role: Role, payload: impl Into<Bytes>) -> Frame {
+fn frame(codec: Codec, role: Role, payload: impl Into<Chain>) -> Frame {
     let kind = match codec {
         Codec::Aac | Codec::Mp3 | Codec::Opus | Codec::G711A => Kind::Audio,
         Codec::Script => Kind::Data,
@@ -249,7 +249,7 @@ fn another_reader_finds_the_same_samples() {
                 assert_eq!(found.composition_time_offset.unwrap_or(0), offset);
                 assert_eq!(found.keyframe, frame.role == Role::Key);
                 let at = found.data_offset as usize;
-                assert_eq!(out[at..at + found.data_size], frame.payload);
+                assert_eq!(frame.payload, out[at..at + found.data_size]);
             }
         }
         let (moof, _) = MoofBox::decode(&out).unwrap();

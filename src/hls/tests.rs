@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::codec::avcc;
-use crate::media::{Frame, Headers, Kind, Role};
+use crate::media::{Chain, Frame, Headers, Kind, Role};
 use crate::template::Calendar;
 
 const PPS: &[u8] = &[0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0];
@@ -24,7 +24,7 @@ pub(super) const LARGE: &[u8] = &[
 ];
 pub(super) const BEGAN_MS: i64 = 1_795_180_000_000;
 
-pub(super) fn frame(kind: Kind, codec: Codec, role: Role, dts: i64, payload: impl Into<Bytes>) -> Frame {
+pub(super) fn frame(kind: Kind, codec: Codec, role: Role, dts: i64, payload: impl Into<Chain>) -> Frame {
     Frame { kind, codec, role, dts, pts: dts, payload: payload.into(), relay: Bytes::new() }
 }
 

@@ -488,7 +488,15 @@ mod tests {
     fn video(role: Role, ms: i64, payload: &'static [u8]) -> Frame {
         let payload = Bytes::from_static(payload);
         let dts = ms * 1000;
-        Frame { kind: Kind::Video, codec: Codec::H264, role, dts, pts: dts, payload, relay: Bytes::new() }
+        Frame {
+            kind: Kind::Video,
+            codec: Codec::H264,
+            role,
+            dts,
+            pts: dts,
+            payload: payload.into(),
+            relay: Bytes::new(),
+        }
     }
 
     fn payloads(ring: &Ring) -> Vec<&[u8]> {

@@ -4,6 +4,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use super::chain::Chain;
+
 /// What a frame is part of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -104,7 +106,7 @@ pub struct Frame {
     /// When it is shown, in µs on the stream's own clock.
     pub pts: i64,
     /// The access unit, header or values, as [`Codec`] says.
-    pub payload: Bytes,
+    pub payload: Chain,
     /// The bytes that it came with, where it came in a container: an FLV tag's body, with `payload` a
     /// slice of it. Empty for frames from an encoder. It is relayed as it is.
     pub relay: Bytes,

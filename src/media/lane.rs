@@ -5,7 +5,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::{Frame, Headers, Ring};
+use super::chain::SHARED_MIN;
+use super::{Chain, Frame, Headers, Ring};
 
 /// Makes a format's wire images. Whoever knows the format supplies it; a lane drives it.
 pub trait Mux: fmt::Debug + Send {
@@ -13,7 +14,7 @@ pub trait Mux: fmt::Debug + Send {
     fn start(&mut self, headers: &Headers);
 
     /// The image of the next frame, in the stream's order. Empty where the format has none for it.
-    fn image(&mut self, frame: &Frame) -> Bytes;
+    fn image(&mut self, frame: &Frame) -> Chain;
 
     /// What a player is sent before the frame at which it starts, or goes on after a jump: the headers in
     /// force there, given at the time `at` (µs).
@@ -25,7 +26,7 @@ pub trait Mux: fmt::Debug + Send {
 pub struct Lane {
     mux: Box<dyn Mux>,
     base: u64,
-    images: VecDeque<Bytes>,
+    images: VecDeque<Chain>,
     /// The frame whose image is made next; `None` before the lane has begun.
     next: Option<u64>,
     /// The first frame of another publish: none of the headers before it holds.
@@ -62,7 +63,7 @@ impl Lane {
 
     /// The image of the frame `seq`. Images are made in order, since some formats count; those of frames
     /// that the ring has lost are left out.
-    pub fn image(&mut self, ring: &Ring, seq: u64) -> Option<&Bytes> {
+    pub fn image(&mut self, ring: &Ring, seq: u64) -> Option<&Chain> {
         self.trim(ring.base());
         let mut next = self.next.unwrap_or(seq);
         if self.images.is_empty() {
@@ -90,9 +91,13 @@ impl Lane {
         }
     }
 
-    /// Bytes that the images hold.
+    /// Bytes that the images hold beyond those of the frames that they share.
     pub fn bytes(&self) -> usize {
-        self.images.iter().map(Bytes::len).sum()
+        let own = |image: &Chain| match image.pieces() {
+            [one] => one.len(),
+            several => several.iter().map(Bytes::len).filter(|len| *len < SHARED_MIN).sum(),
+        };
+        self.images.iter().map(own).sum()
     }
 }
 
@@ -113,9 +118,9 @@ mod tests {
             self.starts += 1;
         }
 
-        fn image(&mut self, frame: &Frame) -> Bytes {
+        fn image(&mut self, frame: &Frame) -> Chain {
             self.made += 1;
-            Bytes::from(vec![self.made, frame.payload[0]])
+            Bytes::from(vec![self.made, frame.payload.bytes()[0]]).into()
         }
 
         fn preamble(&mut self, _: &Headers, _: i64) -> Bytes {
@@ -136,7 +141,15 @@ mod tests {
         for n in 0..frames {
             let payload = Bytes::from(vec![n]);
             let (kind, codec, role, relay) = (Kind::Audio, Codec::Aac, Role::Key, Bytes::new());
-            ring.push(Frame { kind, codec, role, dts: i64::from(n), pts: i64::from(n), payload, relay });
+            ring.push(Frame {
+                kind,
+                codec,
+                role,
+                dts: i64::from(n),
+                pts: i64::from(n),
+                payload: payload.into(),
+                relay,
+            });
         }
         ring
     }
@@ -151,7 +164,7 @@ mod tests {
         lane.join(5, &Headers::default(), 0);
         for _ in 0..3 {
             for seq in [7, 5, 6, 8] {
-                assert_eq!(lane.image(&ring, seq).unwrap().as_ref(), [seq as u8 - 4, seq as u8]);
+                assert_eq!(lane.image(&ring, seq).unwrap(), &[seq as u8 - 4, seq as u8]);
             }
         }
         assert_eq!(lane.image(&ring, 10), None, "there is no such frame yet");
@@ -165,11 +178,11 @@ mod tests {
     fn a_player_who_starts_earlier_begins_the_lane_anew() {
         let (ring, mut lane) = (ring(10), lane());
         assert_eq!(lane.join(5, &Headers::default(), 0).as_ref(), [1]);
-        assert_eq!(lane.image(&ring, 5).unwrap().as_ref(), [1, 5]);
+        assert_eq!(lane.image(&ring, 5).unwrap(), &[1, 5]);
         assert_eq!(lane.join(6, &Headers::default(), 0).as_ref(), [1], "no new beginning for a later one");
         assert_eq!(lane.join(2, &Headers::default(), 0).as_ref(), [2]);
-        assert_eq!(lane.image(&ring, 2).unwrap().as_ref(), [2, 2]);
-        assert_eq!(lane.image(&ring, 5).unwrap().as_ref(), [5, 5]);
+        assert_eq!(lane.image(&ring, 2).unwrap(), &[2, 2]);
+        assert_eq!(lane.image(&ring, 5).unwrap(), &[5, 5]);
     }
 
     #[test]
@@ -193,8 +206,8 @@ mod tests {
         lane.join(0, &Headers::default(), 0);
         lane.image(&ring, 1);
         ring.trim(6);
-        assert_eq!(lane.image(&ring, 7).unwrap().as_ref(), [4, 7]);
-        assert_eq!(lane.image(&ring, 6).unwrap().as_ref(), [3, 6]);
+        assert_eq!(lane.image(&ring, 7).unwrap(), &[4, 7]);
+        assert_eq!(lane.image(&ring, 6).unwrap(), &[3, 6]);
         assert_eq!(lane.image(&ring, 5), None);
     }
 }

@@ -58,12 +58,13 @@ impl MixQueue {
 mod tests {
     use bytes::Bytes;
 
+    use super::super::chain::Chain;
     use super::super::frame::Codec;
     use super::*;
 
     fn frame(kind: Kind, dts: i64) -> Frame {
         let codec = if kind == Kind::Audio { Codec::Aac } else { Codec::H264 };
-        Frame { kind, codec, role: Role::Key, dts, pts: dts, payload: Bytes::new(), relay: Bytes::new() }
+        Frame { kind, codec, role: Role::Key, dts, pts: dts, payload: Chain::default(), relay: Bytes::new() }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What flows through the library, in no container's terms: frames, tracks, the ring that a stream
 //! keeps, the lanes of wire images beside it, and the repair of timestamps.
 
+mod chain;
 mod clock;
 mod frame;
 mod lane;
@@ -9,6 +10,7 @@ mod pack;
 mod ring;
 mod track;
 
+pub use chain::{Chain, Gather, SHARED_MIN};
 pub use clock::{Correction, Jitter, Unwrap};
 pub use frame::{Codec, Frame, Kind, Role};
 pub use lane::{Lane, Mux};

@@ -114,7 +114,7 @@ impl Packer {
             role,
             dts,
             pts,
-            payload,
+            payload: payload.into(),
             relay: Bytes::new(),
         });
         Ok(out)
@@ -181,7 +181,7 @@ impl Packer {
             role: Role::Key,
             dts: pts,
             pts,
-            payload: Bytes::copy_from_slice(raw),
+            payload: Bytes::copy_from_slice(raw).into(),
             relay: Bytes::new(),
         });
     }
@@ -213,7 +213,7 @@ impl Packer {
 }
 
 fn header(kind: Kind, codec: Codec, dts: i64, payload: Bytes) -> Frame {
-    Frame { kind, codec, role: Role::Header, dts, pts: dts, payload, relay: Bytes::new() }
+    Frame { kind, codec, role: Role::Header, dts, pts: dts, payload: payload.into(), relay: Bytes::new() }
 }
 
 #[cfg(test)]

@@ -288,7 +288,15 @@ mod tests {
     fn video(role: Role, ms: i64, size: usize) -> Frame {
         let dts = ms * 1000;
         let payload = Bytes::from(vec![0; size]);
-        Frame { kind: Kind::Video, codec: Codec::H264, role, dts, pts: dts, payload, relay: Bytes::new() }
+        Frame {
+            kind: Kind::Video,
+            codec: Codec::H264,
+            role,
+            dts,
+            pts: dts,
+            payload: payload.into(),
+            relay: Bytes::new(),
+        }
     }
 
     fn audio(ms: i64, size: usize) -> Frame {

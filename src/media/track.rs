@@ -47,7 +47,7 @@ pub fn video_track(frame: &Frame) -> Option<VideoTrack> {
         VideoTrack { codec: frame.codec, profile: 0, level: 0, width: 0, height: 0, frame_rate: None };
     match frame.codec {
         Codec::H264 => {
-            let config = AvcConfig::parse(&frame.payload).ok()?;
+            let config = AvcConfig::parse(&frame.payload.bytes()).ok()?;
             (track.profile, track.level) = (config.profile, config.level);
             if let Some(sps) = config.sps.first().and_then(|nal| Sps::parse(nal).ok()) {
                 (track.width, track.height) = (sps.width, sps.height);
@@ -55,7 +55,7 @@ pub fn video_track(frame: &Frame) -> Option<VideoTrack> {
             }
         }
         Codec::H265 => {
-            let config = HevcConfig::parse(&frame.payload).ok()?;
+            let config = HevcConfig::parse(&frame.payload.bytes()).ok()?;
             (track.profile, track.level) = (config.profile.idc, config.profile.level_idc);
             if let Some(sps) = config.sps.first().and_then(|nal| h265::Sps::parse(nal).ok()) {
                 (track.width, track.height) = (sps.width, sps.height);
@@ -76,7 +76,7 @@ pub fn audio_track(frame: &Frame) -> Option<AudioTrack> {
     let track = AudioTrack { codec: frame.codec, profile: 0, sample_rate: 0, channels: 0 };
     match (frame.codec, frame.role) {
         (Codec::Aac, Role::Header) => {
-            let config = AudioSpecificConfig::parse(&frame.payload).ok()?;
+            let config = AudioSpecificConfig::parse(&frame.payload.bytes()).ok()?;
             Some(AudioTrack {
                 profile: config.object_type,
                 sample_rate: config.output_sample_rate(),
@@ -85,7 +85,7 @@ pub fn audio_track(frame: &Frame) -> Option<AudioTrack> {
             })
         }
         (Codec::Mp3, Role::Key) => {
-            let header = Mp3Header::parse(&frame.payload).ok()?;
+            let header = Mp3Header::parse(&frame.payload.bytes()).ok()?;
             Some(AudioTrack { sample_rate: header.sample_rate, channels: header.channels, ..track })
         }
         (Codec::G711A | Codec::G711U, Role::Key) => {
@@ -93,7 +93,7 @@ pub fn audio_track(frame: &Frame) -> Option<AudioTrack> {
         }
         // Opus decodes at 48 kHz whatever went in; OpusHead (RFC 7845, 5.1) has the channels.
         (Codec::Opus, Role::Header) => {
-            let channels = frame.payload.get(9).copied().unwrap_or(0);
+            let channels = frame.payload.bytes().get(9).copied().unwrap_or(0);
             Some(AudioTrack { sample_rate: 48000, channels, ..track })
         }
         (_, Role::Header) => Some(track),
@@ -106,10 +106,11 @@ mod tests {
     use bytes::Bytes;
     use proptest::prelude::*;
 
+    use super::super::Chain;
     use super::*;
     use crate::codec::avcc;
 
-    fn frame(kind: Kind, codec: Codec, role: Role, payload: impl Into<Bytes>) -> Frame {
+    fn frame(kind: Kind, codec: Codec, role: Role, payload: impl Into<Chain>) -> Frame {
         Frame { kind, codec, role, dts: 0, pts: 0, payload: payload.into(), relay: Bytes::new() }
     }
 

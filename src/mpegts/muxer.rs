@@ -202,11 +202,11 @@ impl Muxer {
             // It has no header, and says itself what it is.
             (Kind::Audio, Codec::Mp3) => self.audio = Some(AudioFrame::parse(frame, self.audio)?.1),
             (Kind::Video, codec @ (Codec::H264 | Codec::H265)) => {
-                let config = VideoConfig::parse(codec, &frame.payload)?;
+                let config = VideoConfig::parse(codec, &frame.payload.bytes())?;
                 self.video = Some(Video { codec, config: Some(config) });
             }
             (Kind::Audio, Codec::Aac) => {
-                self.audio = Some(Audio::Aac(Some(AacConfig::parse(&frame.payload)?)));
+                self.audio = Some(Audio::Aac(Some(AacConfig::parse(&frame.payload.bytes())?)));
             }
             (_, codec) => return Err(Unsupported { codec }.into()),
         }
@@ -250,7 +250,7 @@ impl Muxer {
             let stream = &mut self.audio_stream;
             let mut pes = Pes::begin(stream, AUDIO_STREAM, first, (dts, dts), audio.len(), out);
             pes.put(audio.header());
-            pes.put(audio.payload);
+            pes.put(&audio.payload);
         } else {
             self.held.put(dts, &audio);
         }
@@ -315,17 +315,17 @@ impl Muxer {
 impl Held {
     /// Whether a frame goes on where the last one ends, and has room: a PES packet tells the time of its
     /// first frame only, the others follow by their durations.
-    fn continues(&self, dts: i64, audio: &AudioFrame<'_>) -> bool {
+    fn continues(&self, dts: i64, audio: &AudioFrame) -> bool {
         dts.abs_diff(self.next) <= audio.duration_us.unsigned_abs()
             && self.data.len().saturating_add(audio.len()) <= PES_DATA_MAX
     }
 
-    fn put(&mut self, dts: i64, audio: &AudioFrame<'_>) {
+    fn put(&mut self, dts: i64, audio: &AudioFrame) {
         if self.data.is_empty() {
             (self.dts, self.next) = (dts, dts);
         }
         self.data.put_slice(audio.header());
-        self.data.put_slice(audio.payload);
+        self.data.put_slice(&audio.payload);
         self.next = self.next.saturating_add(audio.duration_us);
     }
 }

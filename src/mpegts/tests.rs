@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::codec::{avcc, h265};
-use crate::media::{Codec, Frame, Headers, Kind, Role};
+use crate::media::{Chain, Codec, Frame, Headers, Kind, Role};
 use crate::wire::Malformed;
 
 const VIDEO: u16 = 0x100;
@@ -39,7 +39,7 @@ const AUD_265: &[u8] = &[0x46, 0x01, 0x50];
 const ASC: &[u8] = &[0x12, 0x10];
 const AAC_US: i64 = 23_220;
 
-fn frame(kind: Kind, codec: Codec, role: Role, ms: i64, payload: impl Into<Bytes>) -> Frame {
+fn frame(kind: Kind, codec: Codec, role: Role, ms: i64, payload: impl Into<Chain>) -> Frame {
     let dts = ms * 1000;
     Frame { kind, codec, role, dts, pts: dts, payload: payload.into(), relay: Bytes::new() }
 }

@@ -132,11 +132,12 @@ impl VideoConfig {
     }
 
     /// Reads an access unit through, so that a malformed one is refused before anything is written.
-    pub(super) fn access_unit<'a>(&'a self, frame: &'a Frame) -> Result<AccessUnit<'a>, Malformed> {
+    pub(super) fn access_unit<'a>(&'a self, frame: &Frame) -> Result<AccessUnit<'a>, Malformed> {
+        let payload = frame.payload.bytes();
         let mut len = self.delimiter().len();
         let mut entry = frame.role == Role::Key;
         let (mut seen, mut empty) = (0u8, true);
-        for nal in length_prefixed_nals(&frame.payload, self.length_size) {
+        for nal in length_prefixed_nals(&payload, self.length_size) {
             let nal = nal?;
             match self.kind(nal) {
                 Nal::Delimiter => continue,
@@ -153,7 +154,7 @@ impl VideoConfig {
         let complete = if self.h265 { 0b111 } else { 0b110 };
         let parameter_sets: &[u8] = if entry && seen != complete { &self.parameter_sets } else { &[] };
         len = len.saturating_add(parameter_sets.len());
-        Ok(AccessUnit { config: self, payload: &frame.payload, parameter_sets, len })
+        Ok(AccessUnit { config: self, payload, parameter_sets, len })
     }
 
     fn delimiter(&self) -> &'static [u8] {
@@ -196,7 +197,7 @@ enum Nal {
 /// An access unit that has been read through.
 pub(super) struct AccessUnit<'a> {
     config: &'a VideoConfig,
-    payload: &'a [u8],
+    payload: Bytes,
     /// What the access unit lacks of them.
     parameter_sets: &'a [u8],
     /// Bytes that [`AccessUnit::put`] puts.
@@ -207,7 +208,7 @@ impl AccessUnit<'_> {
     pub(super) fn put(&self, pes: &mut Pes<'_>) {
         pes.put(self.config.delimiter());
         pes.put(self.parameter_sets);
-        for nal in length_prefixed_nals(self.payload, self.config.length_size).flatten() {
+        for nal in length_prefixed_nals(&self.payload, self.config.length_size).flatten() {
             if !matches!(self.config.kind(nal), Nal::Delimiter) {
                 pes.put(&START_CODE);
                 pes.put(nal);
@@ -251,18 +252,18 @@ impl Audio {
 }
 
 /// An audio frame that has been read through.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct AudioFrame<'a> {
+#[derive(Debug, Clone)]
+pub(super) struct AudioFrame {
     adts: Option<[u8; AdtsHeader::LEN]>,
-    pub(super) payload: &'a [u8],
+    pub(super) payload: Bytes,
     pub(super) duration_us: i64,
 }
 
-impl<'a> AudioFrame<'a> {
+impl AudioFrame {
     /// Reads a frame of `track`, or the first frame of a track of MP3. Answers the track that there is
     /// from now on.
-    pub(super) fn parse(frame: &'a Frame, track: Option<Audio>) -> Result<(Self, Audio), Refused> {
-        let payload = &frame.payload[..];
+    pub(super) fn parse(frame: &Frame, track: Option<Audio>) -> Result<(Self, Audio), Refused> {
+        let payload = frame.payload.bytes();
         if payload.is_empty() {
             return Err(Malformed::Truncated { needed: 1, had: 0 }.into());
         }
@@ -272,7 +273,7 @@ impl<'a> AudioFrame<'a> {
                 Ok((Self { adts, payload, duration_us: config.duration_us }, track))
             }
             (Codec::Mp3, _) => {
-                let header = Mp3Header::parse(payload)?;
+                let header = Mp3Header::parse(&payload)?;
                 if payload.len() > PES_DATA_MAX {
                     let limit = u32::try_from(PES_DATA_MAX).unwrap_or(u32::MAX);
                     return Err(Malformed::Limit { what: "audio frame in a PES packet", limit }.into());

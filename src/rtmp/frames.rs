@@ -34,5 +34,5 @@ fn data(dts: i64, body: Bytes) -> Option<Result<(Frame, bool), (Kind, Malformed)
         Err(cause) => return Some(Err((Kind::Data, cause))),
     };
     let (kind, codec, relay) = (Kind::Data, Codec::Script, Bytes::new());
-    Some(Ok((Frame { kind, codec, role, dts, pts: dts, payload, relay }, atc)))
+    Some(Ok((Frame { kind, codec, role, dts, pts: dts, payload: payload.into(), relay }, atc)))
 }

@@ -7,20 +7,20 @@ use super::message::type_id;
 use super::{AUDIO_CSID, DATA_CSID, VIDEO_CSID};
 use crate::amf::amf0;
 use crate::flv::{self, Hevc};
-use crate::media::{Frame, Headers, Kind, Role};
+use crate::media::{Chain, Frame, Headers, Kind, Role};
 
 /// The wire image of a frame: one message, whole in itself, so that every peer of the same chunk size
 /// and message stream can be sent the same bytes.
-pub fn image(frame: &Frame, chunk_size: u32, stream: u32) -> Bytes {
+pub fn image(frame: &Frame, chunk_size: u32, stream: u32) -> Chain {
     image_at(frame, frame.dts, &flv::body(frame), chunk_size, stream)
 }
 
 /// A frame as a server gets it that we publish to: H.265 in the form that it knows, metadata for it to keep.
 /// Empty where the frame has no such form.
-pub fn image_as(frame: &Frame, hevc: Hevc, chunk_size: u32, stream: u32) -> Bytes {
+pub fn image_as(frame: &Frame, hevc: Hevc, chunk_size: u32, stream: u32) -> Chain {
     match body_as(frame, hevc) {
         Some(body) => image_at(frame, frame.dts, &body, chunk_size, stream),
-        None => Bytes::new(),
+        None => Chain::default(),
     }
 }
 
@@ -37,31 +37,31 @@ pub fn headers_as(headers: &Headers, hevc: Hevc, at: i64, chunk_size: u32, strea
 }
 
 /// The body of the message that a server gets.
-pub(super) fn body_as(frame: &Frame, hevc: Hevc) -> Option<Bytes> {
+pub(super) fn body_as(frame: &Frame, hevc: Hevc) -> Option<Chain> {
     let body = flv::body_as(frame, hevc)?;
     if frame.kind != Kind::Data || frame.role != Role::Header {
         return Some(body);
     }
     let mut kept = BytesMut::with_capacity(body.len().saturating_add(16));
     amf0::string(&mut kept, "@setDataFrame");
-    kept.extend_from_slice(&body);
-    Some(kept.freeze())
+    body.put(&mut kept);
+    Some(kept.freeze().into())
 }
 
 fn all_at<'a>(
-    bodies: impl Iterator<Item = (&'a Frame, Bytes)>,
+    bodies: impl Iterator<Item = (&'a Frame, Chain)>,
     at: i64,
     chunk_size: u32,
     stream: u32,
 ) -> Bytes {
     let mut out = BytesMut::new();
     for (frame, body) in bodies {
-        out.extend_from_slice(&image_at(frame, at, &body, chunk_size, stream));
+        image_at(frame, at, &body, chunk_size, stream).put(&mut out);
     }
     out.freeze()
 }
 
-fn image_at(frame: &Frame, at: i64, body: &[u8], chunk_size: u32, stream: u32) -> Bytes {
+fn image_at(frame: &Frame, at: i64, body: &Chain, chunk_size: u32, stream: u32) -> Chain {
     let (csid, type_id) = channel(frame.kind);
     chunk::image(chunk_size, csid, flv::timestamp(frame, at), type_id, stream, body)
 }

@@ -58,7 +58,15 @@ impl Source {
 
 fn frame(role: Role, ms: i64, payload: &'static [u8]) -> Frame {
     let (dts, payload) = (ms * 1000, Bytes::from_static(payload));
-    Frame { kind: Kind::Video, codec: Codec::H264, role, dts, pts: dts, payload, relay: Bytes::new() }
+    Frame {
+        kind: Kind::Video,
+        codec: Codec::H264,
+        role,
+        dts,
+        pts: dts,
+        payload: payload.into(),
+        relay: Bytes::new(),
+    }
 }
 
 fn need_key(event: Event) -> Option<u32> {
@@ -174,7 +182,7 @@ fn write_flv(path: &Path, n: u32) {
     out.extend_from_slice(&file::header(true, true));
     for media in headers(0).iter().chain(&gop(0, n - 1, 20)) {
         let kind = if media.is_video() { Kind::Video } else { Kind::Audio };
-        file::tag(kind, media.1, &media.2, &mut out).unwrap();
+        file::tag(kind, media.1, &media.2.clone().into(), &mut out).unwrap();
     }
     std::fs::write(path, &out).unwrap();
 }

@@ -484,7 +484,7 @@ mod recordings {
 
     fn tag(ms: u32, body: &[u8]) -> Vec<u8> {
         let mut out = bytes::BytesMut::new();
-        crate::flv::file::tag(crate::media::Kind::Video, ms, body, &mut out).unwrap();
+        crate::flv::file::tag(crate::media::Kind::Video, ms, &body.to_vec().into(), &mut out).unwrap();
         out.to_vec()
     }
 

@@ -266,7 +266,7 @@ fn no_metadata() -> Frame {
         role: Role::Header,
         dts: 0,
         pts: 0,
-        payload: body.freeze(),
+        payload: body.freeze().into(),
         relay: Bytes::new(),
     }
 }

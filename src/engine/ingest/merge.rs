@@ -79,7 +79,7 @@ mod tests {
     fn frame(kind: Kind, ms: i64, len: usize) -> Frame {
         let (codec, dts) = (if kind == Kind::Video { Codec::H264 } else { Codec::Aac }, ms * 1000);
         let payload = Bytes::from(vec![0; len]);
-        Frame { kind, codec, role: Role::Key, dts, pts: dts, payload, relay: Bytes::new() }
+        Frame { kind, codec, role: Role::Key, dts, pts: dts, payload: payload.into(), relay: Bytes::new() }
     }
 
     fn merged(frames: impl IntoIterator<Item = Frame>) -> Vec<(Kind, i64)> {

@@ -416,7 +416,7 @@ fn metadata(body: &Bytes) -> Option<Frame> {
         role: Role::Header,
         dts: 0,
         pts: 0,
-        payload: metadata.body,
+        payload: metadata.body.into(),
         relay: Bytes::new(),
     })
 }

@@ -12,7 +12,7 @@ use super::files::{FileError, Files};
 use crate::engine::timers::Alarm;
 use crate::engine::{Engine, RetryPolicy};
 use crate::flv;
-use crate::media::{Codec, Frame, Kind, Role};
+use crate::media::{Chain, Codec, Frame, Kind, Role};
 use crate::time::Time;
 
 /// A folder that goes with the test.
@@ -55,7 +55,7 @@ const SPS: &[u8] = &[
 ];
 const ASC: &[u8] = &[0x12, 0x10];
 
-fn frame(codec: Codec, role: Role, ms: i64, payload: impl Into<Bytes>) -> Frame {
+fn frame(codec: Codec, role: Role, ms: i64, payload: impl Into<Chain>) -> Frame {
     let kind = match codec {
         Codec::Aac | Codec::Mp3 => Kind::Audio,
         Codec::Script => Kind::Data,

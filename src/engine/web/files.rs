@@ -214,7 +214,7 @@ fn flv_headers(file: &mut File) -> std::io::Result<Bytes> {
         while let Some(tag) = demuxer.handle_input(&mut input).map_err(invalid)? {
             match flv::frame(tag.kind, 0, tag.body.clone()) {
                 Ok(frame) if frame.role == Role::Header || tag.kind == Kind::Data => {
-                    file::tag(tag.kind, 0, &tag.body, &mut tags).map_err(invalid)?;
+                    file::tag(tag.kind, 0, &tag.body.into(), &mut tags).map_err(invalid)?;
                 }
                 Ok(frame) if frame.role == Role::Mark => {}
                 _ => {

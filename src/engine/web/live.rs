@@ -13,7 +13,7 @@ use crate::flv::{self, file};
 use crate::fmp4;
 use crate::http::websocket::{self, Opcode};
 use crate::hub::{LaneKey, Player, Stream};
-use crate::media::{Codec, Frame, Headers, Kind, Mux, Ring, Role};
+use crate::media::{Chain, Codec, Frame, Gather, Headers, Kind, Mux, Ring, Role, SHARED_MIN};
 use crate::mpegts;
 use crate::rtmp::url::StreamName;
 use crate::time::Time;
@@ -281,34 +281,37 @@ struct FlvMux {
 }
 
 impl FlvMux {
-    fn put(&self, frame: &Frame, at: i64, out: &mut BytesMut) {
+    fn put(&self, frame: &Frame, at: i64, out: &mut Gather) {
         let body = flv::body(frame);
         let timestamp = flv::timestamp(frame, at);
         let Ok((before, after)) = file::around(frame.kind, timestamp, body.len()) else { return };
-        let len = before.len() + body.len() + after.len();
-        out.reserve(len + message(usize::MAX).len());
         if self.websocket {
-            out.put_slice(&message(len));
+            out.small().put_slice(&message(before.len() + body.len() + after.len()));
         }
-        out.put_slice(&before);
-        out.put_slice(&body);
-        out.put_slice(&after);
+        out.small().put_slice(&before);
+        body.pieces().iter().for_each(|piece| out.share(piece.clone()));
+        out.small().put_slice(&after);
+    }
+
+    /// Room for what is copied of a frame.
+    fn room(frame: &Frame) -> usize {
+        64 + if frame.size() < SHARED_MIN { frame.size() } else { 0 }
     }
 }
 
 impl Mux for FlvMux {
     fn start(&mut self, _: &Headers) {}
 
-    fn image(&mut self, frame: &Frame) -> Bytes {
-        let mut out = BytesMut::new();
+    fn image(&mut self, frame: &Frame) -> Chain {
+        let mut out = Gather::with_capacity(Self::room(frame));
         self.put(frame, frame.dts, &mut out);
-        out.freeze()
+        out.finish(frame.payload.is_lent())
     }
 
     fn preamble(&mut self, headers: &Headers, at: i64) -> Bytes {
-        let mut out = BytesMut::new();
+        let mut out = Gather::with_capacity(headers.iter().map(Self::room).sum());
         headers.iter().for_each(|frame| self.put(frame, at, &mut out));
-        out.freeze()
+        out.finish(false).bytes()
     }
 }
 
@@ -332,7 +335,7 @@ impl Mux for TsMux {
         self.tables = None;
     }
 
-    fn image(&mut self, frame: &Frame) -> Bytes {
+    fn image(&mut self, frame: &Frame) -> Chain {
         let mut out = BytesMut::new();
         let due =
             self.tables.is_none_or(|at| frame.dts.saturating_sub(at).unsigned_abs() >= TABLES_US as u64);
@@ -345,10 +348,10 @@ impl Mux for TsMux {
         // A frame that is not what its codec says is left out.
         let _ = self.muxer.write(frame, &mut out);
         if tables.is_empty() {
-            return out.freeze();
+            return out.freeze().into();
         }
         tables.unsplit(out);
-        tables.freeze()
+        tables.freeze().into()
     }
 
     fn preamble(&mut self, _: &Headers, _: i64) -> Bytes {
@@ -364,23 +367,23 @@ struct AdtsMux {
 impl Mux for AdtsMux {
     fn start(&mut self, headers: &Headers) {
         let audio = headers.audio.as_ref().filter(|frame| frame.codec == Codec::Aac);
-        self.header = audio.and_then(|frame| AdtsHeader::new(&frame.payload).ok());
+        self.header = audio.and_then(|frame| AdtsHeader::new(&frame.payload.bytes()).ok());
     }
 
-    fn image(&mut self, frame: &Frame) -> Bytes {
+    fn image(&mut self, frame: &Frame) -> Chain {
         if frame.codec != Codec::Aac {
-            return Bytes::new();
+            return Chain::default();
         }
         if frame.role == Role::Header {
-            self.header = AdtsHeader::new(&frame.payload).ok();
-            return Bytes::new();
+            self.header = AdtsHeader::new(&frame.payload.bytes()).ok();
+            return Chain::default();
         }
         let header = self.header.as_ref().and_then(|header| header.of_frame(frame.payload.len()).ok());
-        let (Some(header), Role::Key) = (header, frame.role) else { return Bytes::new() };
+        let (Some(header), Role::Key) = (header, frame.role) else { return Chain::default() };
         let mut out = BytesMut::with_capacity(header.len() + frame.payload.len());
         out.put_slice(&header);
-        out.put_slice(&frame.payload);
-        out.freeze()
+        frame.payload.put(&mut out);
+        out.freeze().into()
     }
 
     fn preamble(&mut self, _: &Headers, _: i64) -> Bytes {
@@ -394,11 +397,11 @@ struct Mp3Mux;
 impl Mux for Mp3Mux {
     fn start(&mut self, _: &Headers) {}
 
-    fn image(&mut self, frame: &Frame) -> Bytes {
+    fn image(&mut self, frame: &Frame) -> Chain {
         if frame.codec == Codec::Mp3 && frame.role == Role::Key {
             frame.payload.clone()
         } else {
-            Bytes::new()
+            Chain::default()
         }
     }
 
@@ -478,7 +481,7 @@ impl Mux for Mp4Mux {
         self.tracks = Self::tracks(self.video.as_ref(), self.audio.as_ref());
     }
 
-    fn image(&mut self, frame: &Frame) -> Bytes {
+    fn image(&mut self, frame: &Frame) -> Chain {
         let headerless = frame.kind == Kind::Audio
             && frame.role == Role::Key
             && !frame.codec.has_header()
@@ -494,25 +497,25 @@ impl Mux for Mp4Mux {
         let track = match (frame.kind, frame.role) {
             (Kind::Video, Role::Key | Role::Delta) => 0,
             (Kind::Audio, Role::Key) => 1,
-            _ => return Bytes::new(),
+            _ => return Chain::default(),
         };
-        let Some(tracks) = &self.tracks else { return Bytes::new() };
+        let Some(tracks) = &self.tracks else { return Chain::default() };
         let duration_us = self.clocks.get_mut(track).map_or(FIRST_DURATION_US, |clock| clock.step(frame.dts));
         let mut out = BytesMut::with_capacity(frame.payload.len() + 256);
         self.sequence = self.sequence.wrapping_add(1).max(1);
         let sample = fmp4::Sample { frame, duration_us };
         // A frame of a track that isn't carried, or one that is not what its codec says, is left out.
         if fmp4::fragment(tracks, self.sequence, &[sample], &mut out).is_err() {
-            return Bytes::new();
+            return Chain::default();
         }
         let fragment = self.framed(out.freeze());
         // The headers of both tracks come one after the other: they are said together, before the first frame.
         if !std::mem::take(&mut self.is_new) {
-            return fragment;
+            return fragment.into();
         }
         let mut out = BytesMut::from(&self.init()[..]);
         out.put_slice(&fragment);
-        out.freeze()
+        out.freeze().into()
     }
 
     fn preamble(&mut self, headers: &Headers, _: i64) -> Bytes {

@@ -107,7 +107,7 @@ impl Engine {
             out.key("frames").uint(stream.totals().video_frames);
             put_video(stream.video(), out.key("video"));
             let header = stream.ring().headers().audio.as_ref();
-            put_audio(stream.audio(), header.map(|frame| &frame.payload[..]), out.key("audio"));
+            put_audio(stream.audio(), header.map(|frame| frame.payload.bytes()).as_deref(), out.key("audio"));
         }
         drop(streams);
         drop(root);

@@ -11,7 +11,7 @@ use shiguredo_mp4::{Decode, TrackKind};
 use super::super::{Plain, Sample, Scanner, Tracks, fragment, segment_type};
 use super::*;
 use crate::codec::{avcc, h265};
-use crate::media::{Codec, Frame, Kind, Role};
+use crate::media::{Chain, Codec, Frame, Kind, Role};
 
 const SPS: &[u8] = &[
     0x67, 0x42, 0xc0, 0x1e, 0xd9, 0x00, 0xa0, 0x2f, 0xf9, 0x70, 0x11, 0x00, 0x00, 0x03, 0x03, 0xe9, 0x00,
@@ -30,7 +30,7 @@ const SPS_265: &[u8] = &[
 const PPS_265: &[u8] = &[0x44, 0x01, 0xc1, 0x72, 0xb4, 0x62, 0x40];
 const ASC: &[u8] = &[0x12, 0x10];
 
-fn frame(codec: Codec, role: Role, us: i64, payload: impl Into<Bytes>) -> Frame {
+fn frame(codec: Codec, role: Role, us: i64, payload: impl Into<Chain>) -> Frame {
     let kind = if matches!(codec, Codec::Aac | Codec::Mp3 | Codec::Opus) { Kind::Audio } else { Kind::Video };
     Frame { kind, codec, role, dts: us, pts: us, payload: payload.into(), relay: Bytes::new() }
 }
@@ -458,7 +458,7 @@ fn parameter_sets_among_the_samples_are_a_header() {
         of_file(&[movie(first + 8), bx("mdat", &[&samples.concat()])].concat()).unwrap()
     };
     let headers = |frames: &[Frame]| -> Vec<(i64, Bytes)> {
-        frames.iter().filter(|f| f.role == Role::Header).map(|f| (f.dts / 1000, f.payload.clone())).collect()
+        frames.iter().filter(|f| f.role == Role::Header).map(|f| (f.dts / 1000, f.payload.bytes())).collect()
     };
     // An empty record with lengths of two bytes: nothing can be decoded before they come.
     let empty = video_entry("avc3", "avcC", &[1, 66, 0xc0, 30, 0xfd, 0xe0, 0]);
@@ -480,7 +480,7 @@ fn parameter_sets_among_the_samples_are_a_header() {
     let full = video_entry("hev1", "hvcC", &hevc_header().payload);
     let sample = prefixed(&[VPS_265, SPS_265, PPS_265, &[0x26, 1, 1]], 4);
     let frames = read(&full, &[sample.clone(), sample]);
-    assert_eq!(headers(&frames), [(0, hevc_header().payload)]);
+    assert_eq!(headers(&frames), [(0, hevc_header().payload.bytes())]);
     // Where they don't belong they are not looked for.
     let avc1 = video_entry("avc1", "avcC", &avc_header().payload);
     assert_eq!(headers(&read(&avc1, &[prefixed(&[&sps, PPS, &[0x65, 1]], 4)])).len(), 1);

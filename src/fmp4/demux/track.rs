@@ -177,7 +177,7 @@ impl Track {
         if let Some(header) = header.filter(|header| config::is_complete(codec, header)) {
             let new = Some((codec, header));
             if self.header != new {
-                frames.extend(new.iter().map(|(_, header)| frame(Role::Header, dts, header.clone())));
+                frames.extend(new.iter().map(|(_, header)| frame(Role::Header, dts, header.clone().into())));
                 self.header = new;
             }
         }
@@ -186,7 +186,7 @@ impl Track {
         }
         let is_key = sample.key || kind == Kind::Audio;
         let role = if is_key { Role::Key } else { Role::Delta };
-        frames.push(frame(role, sample.pts, Bytes::copy_from_slice(bytes)));
+        frames.push(frame(role, sample.pts, Bytes::copy_from_slice(bytes).into()));
         Ok(frames)
     }
 }

@@ -238,7 +238,7 @@ impl Recording {
 fn distinct(mut frame: Frame, number: usize) -> Frame {
     let mut payload = BytesMut::from(&frame.payload[..frame.payload.len() - 4]);
     payload.put_u32(0x0101_0101 | (number as u32 & 0x3fff) << 7);
-    frame.payload = payload.freeze();
+    frame.payload = payload.freeze().into();
     frame
 }
 

@@ -190,7 +190,7 @@ mod tests {
     fn place(timeline: &mut Timeline, rendition: usize, kind: Kind, dts: i64) -> i64 {
         let (codec, role, payload) = (Codec::Other(1), Role::Key, Bytes::new());
         let mut frame =
-            Frame { kind, codec, role, dts, pts: dts + 7, payload: payload.clone(), relay: payload };
+            Frame { kind, codec, role, dts, pts: dts + 7, payload: payload.clone().into(), relay: payload };
         timeline.place(rendition, &mut frame);
         assert_eq!(frame.pts, frame.dts + 7);
         frame.dts

@@ -127,8 +127,8 @@ impl Audio {
             relay: Bytes::new(),
         };
         if std::mem::take(&mut self.due) {
-            out.push_back(frame(Role::Header, self.record.clone()));
+            out.push_back(frame(Role::Header, self.record.clone().into()));
         }
-        out.push_back(frame(Role::Key, Bytes::copy_from_slice(payload)));
+        out.push_back(frame(Role::Key, Bytes::copy_from_slice(payload).into()));
     }
 }

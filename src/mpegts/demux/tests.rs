@@ -7,7 +7,7 @@ use super::super::psi::CRC;
 use super::super::{Muxer, OFFSET_US, Options};
 use super::*;
 use crate::codec::{avcc, h265};
-use crate::media::{Codec, Kind, Role};
+use crate::media::{Chain, Codec, Kind, Role};
 
 const SPS: &[u8] = &[
     0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40, 0x50, 0x05, 0xbb, 0x01, 0x10, 0x00, 0x00, 0x03, 0x00, 0x10,
@@ -26,7 +26,7 @@ const SPS_265: &[u8] = &[
 const PPS_265: &[u8] = &[0x44, 0x01, 0xc1, 0x72, 0xb4, 0x62, 0x40];
 const ASC: &[u8] = &[0x12, 0x10];
 
-fn frame(kind: Kind, codec: Codec, role: Role, ms: i64, payload: impl Into<bytes::Bytes>) -> Frame {
+fn frame(kind: Kind, codec: Codec, role: Role, ms: i64, payload: impl Into<Chain>) -> Frame {
     let dts = ms * 1000;
     Frame { kind, codec, role, dts, pts: dts, payload: payload.into(), relay: bytes::Bytes::new() }
 }

@@ -97,10 +97,10 @@ impl Video {
             Frame { kind: Kind::Video, codec, role, dts, pts, payload, relay: Bytes::new() }
         };
         if std::mem::take(&mut self.due) {
-            out.push_back(Frame { pts: times.dts, ..frame(Role::Header, self.record.clone()) });
+            out.push_back(Frame { pts: times.dts, ..frame(Role::Header, self.record.clone().into()) });
         }
         let role = if key { Role::Key } else { Role::Delta };
-        out.push_back(frame(role, self.length_prefixed(data)));
+        out.push_back(frame(role, self.length_prefixed(data).into()));
     }
 
     /// When this one is due. One that doesn't say follows the one before as that did the one before it.

@@ -77,7 +77,7 @@ mod tests {
             writer.set_chunk_size(chunk_size);
             for (csid, m) in &messages {
                 if own_image {
-                    wire.extend_from_slice(&image(chunk_size, *csid, m.timestamp, m.type_id, m.stream_id, &m.payload));
+                    wire.extend_from_slice(&image(chunk_size, *csid, m.timestamp, m.type_id, m.stream_id, &m.payload.clone().into()));
                 } else {
                     writer.write(&mut wire, *csid, m.timestamp, m.type_id, m.stream_id, &m.payload);
                 }

@@ -454,8 +454,14 @@ fn repeats_extended(stream: &Stream, r: &mut Reader<'_>) -> Result<bool, Malform
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{ChunkWriter, image};
+    use super::super::{ChunkWriter, image as chain_of};
     use super::*;
+
+    /// An image in one piece.
+    fn image(size: u32, csid: u32, timestamp: u32, type_id: u8, stream_id: u32, payload: &[u8]) -> Bytes {
+        let payload = Bytes::copy_from_slice(payload).into();
+        chain_of(size, csid, timestamp, type_id, stream_id, &payload).bytes()
+    }
 
     fn read_all(reader: &mut ChunkReader, mut wire: &[u8]) -> Result<Vec<Message>, ChunkError> {
         let mut all = Vec::new();

@@ -1,12 +1,15 @@
 //! Messages into chunks: with header compression for one connection, or as an image that many share.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 
 use super::{DEFAULT_CHUNK_SIZE, EXTENDED, MAX_CHUNK_STREAM_ID};
+use crate::media::{Chain, Gather, SHARED_MIN};
 use crate::wire::limits::{RTMP_CHUNK_SIZE_MAX, RTMP_CHUNK_SIZE_MIN};
 
 /// The longest message that a header can tell, in bytes; what is longer is cut.
 const MESSAGE_MAX: usize = 0xFF_FFFF;
+/// Bytes of small parts of a payload, such as the lengths before NAL units, that there is room for beforehand.
+const SMALL: usize = 64;
 
 /// What the last message on a chunk stream said, for headers that leave it out.
 #[derive(Debug, Clone, Copy)]
@@ -110,27 +113,45 @@ impl ChunkWriter {
     }
 }
 
-/// One message as chunks whose headers need nothing that went before: type 0, then type 3, in one
-/// allocation of the exact size. `timestamp` in milliseconds, `csid` from 2 to 65599, `chunk_size` at
-/// least 1. A payload beyond 0xFFFFFF bytes is cut there.
+/// One message as chunks whose headers need nothing that went before: type 0, then type 3. Large parts of the
+/// payload are shared. `timestamp` in milliseconds, `csid` from 2 to 65599, `chunk_size` at least 1. A payload
+/// beyond 0xFFFFFF bytes is cut there.
 pub fn image(
     chunk_size: u32,
     csid: u32,
     timestamp: u32,
     type_id: u8,
     stream_id: u32,
-    payload: &[u8],
-) -> Bytes {
-    let (csid, payload) = in_range(csid, payload);
+    payload: &Chain,
+) -> Chain {
+    let csid = csid.clamp(2, MAX_CHUNK_STREAM_ID);
     let size = chunk_size.clamp(RTMP_CHUNK_SIZE_MIN, RTMP_CHUNK_SIZE_MAX) as usize;
-    let mut out = BytesMut::with_capacity(wire_len(size, csid, timestamp, payload.len()));
-    put_basic_header(&mut out, 0, csid);
-    out.put_uint(timestamp.min(EXTENDED).into(), 3);
-    out.put_uint(payload.len() as u64, 3);
-    out.put_u8(type_id);
-    out.put_u32_le(stream_id);
-    put_payload(&mut out, size, csid, timestamp, payload);
-    out.freeze()
+    let len = payload.len().min(MESSAGE_MAX);
+    let whole = wire_len(size, csid, timestamp, len);
+    let shares = size >= SHARED_MIN && payload.pieces().iter().any(|piece| piece.len() >= SHARED_MIN);
+    let mut out = Gather::with_capacity(if shares { (whole - len).saturating_add(SMALL) } else { whole });
+    put_basic_header(out.small(), 0, csid);
+    out.small().put_uint(timestamp.min(EXTENDED).into(), 3);
+    out.small().put_uint(len as u64, 3);
+    out.small().put_u8(type_id);
+    out.small().put_u32_le(stream_id);
+    put_extended(out.small(), timestamp);
+    let (mut left, mut room) = (len, size);
+    for piece in payload.pieces() {
+        let mut piece = piece.slice(..piece.len().min(left));
+        left -= piece.len();
+        while !piece.is_empty() {
+            if room == 0 {
+                put_basic_header(out.small(), 3, csid);
+                put_extended(out.small(), timestamp);
+                room = size;
+            }
+            let part = piece.split_to(piece.len().min(room));
+            room -= part.len();
+            out.share(part);
+        }
+    }
+    out.finish(payload.is_lent())
 }
 
 fn in_range(csid: u32, payload: &[u8]) -> (u32, &[u8]) {
@@ -163,24 +184,45 @@ fn put_basic_header(out: &mut BytesMut, fmt: u8, csid: u32) {
 
 /// The extended timestamp, if there is one, and the payload in its chunks.
 fn put_payload(out: &mut BytesMut, size: usize, csid: u32, field: u32, payload: &[u8]) {
-    let put_extended = |out: &mut BytesMut| {
-        if field >= EXTENDED {
-            out.put_u32(field);
-        }
-    };
-    put_extended(out);
+    put_extended(out, field);
     for (i, part) in payload.chunks(size).enumerate() {
         if i > 0 {
             put_basic_header(out, 3, csid);
-            put_extended(out);
+            put_extended(out, field);
         }
         out.put_slice(part);
     }
 }
 
+fn put_extended(out: &mut BytesMut, field: u32) {
+    if field >= EXTENDED {
+        out.put_u32(field);
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+
+    /// An image in one piece.
+    fn image(size: u32, csid: u32, timestamp: u32, type_id: u8, stream_id: u32, payload: &[u8]) -> Bytes {
+        let payload = Bytes::copy_from_slice(payload).into();
+        super::image(size, csid, timestamp, type_id, stream_id, &payload).bytes()
+    }
+
+    #[test]
+    fn large_parts_of_a_payload_are_shared() {
+        let large = Bytes::from(vec![7; 2 * SHARED_MIN]);
+        let payload = Chain::new([Bytes::from_static(b"head"), large.clone()]);
+        let shared = super::image(SHARED_MIN as u32 + 4, 6, 1, 9, 1, &payload);
+        assert_eq!(shared.bytes(), image(SHARED_MIN as u32 + 4, 6, 1, 9, 1, &payload.bytes()));
+        let lens: Vec<_> = shared.pieces().iter().map(Bytes::len).collect();
+        assert_eq!(lens, [12 + 4, SHARED_MIN, 1, SHARED_MIN]);
+        assert_eq!(shared.pieces()[3].as_ptr(), large[SHARED_MIN..].as_ptr());
+        assert_eq!(super::image(128, 6, 1, 9, 1, &payload).pieces().len(), 1);
+    }
 
     fn write(writer: &mut ChunkWriter, csid: u32, timestamp: u32, stream_id: u32, payload: &[u8]) -> Vec<u8> {
         let mut out = BytesMut::new();

@@ -32,7 +32,8 @@ impl Session {
         let Some(body) = relay::body_as(frame, self.hevc) else { return };
         let (csid, type_id) = relay::channel(frame.kind);
         let csid = csid.saturating_add(BESIDE_IMAGES);
-        self.writer.write(&mut self.out, csid, flv::timestamp(frame, frame.dts), type_id, self.stream, &body);
+        let timestamp = flv::timestamp(frame, frame.dts);
+        self.writer.write(&mut self.out, csid, timestamp, type_id, self.stream, &body.bytes());
     }
 
     /// Ends the stream as the server expects it; then the connection is to be closed.

@@ -90,7 +90,7 @@ fn images_made_elsewhere_arrive() {
     for (i, frame) in stream().iter().chain(&stream()).enumerate() {
         match i % 3 {
             0 => link.client.frame(frame),
-            _ => link.tell_server(&relay::image_as(frame, link.client.hevc(), size, id)),
+            _ => link.tell_server(&relay::image_as(frame, link.client.hevc(), size, id).bytes()),
         }
         link.run();
     }
@@ -112,7 +112,7 @@ fn a_play_brings_frames() {
             assert_eq!(link.said(), ["Connected", "Started"]);
             assert_eq!(link.asked, ["connect live@example.com", "play live/a?token=x"]);
             for frame in stream() {
-                link.tell_client(&relay::image(&frame, link.server.chunk_size(), 1));
+                link.tell_client(&relay::image(&frame, link.server.chunk_size(), 1).bytes());
             }
             link.run();
             assert_eq!(link.frames(), stream());

@@ -187,7 +187,7 @@ impl Engine {
         }
         put_video(stream.video(), out.key("video"));
         let header = stream.ring().headers().audio.as_ref();
-        put_audio(stream.audio(), header.map(|frame| &frame.payload[..]), out.key("audio"));
+        put_audio(stream.audio(), header.map(|frame| frame.payload.bytes()).as_deref(), out.key("audio"));
         // SRS has no such key: it is there only if something is wrong.
         #[cfg(feature = "hls")]
         if let Some(why) = self.hls_trouble(name) {

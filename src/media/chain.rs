@@ -1,0 +1,303 @@
+//! Bytes in one piece or in several: what lets a frame go from an encoder's memory to sockets without being
+//! put together on the way.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+/// Bytes from which on a piece is shared rather than copied: below, remembering it for each reader costs more.
+pub const SHARED_MIN: usize = 2048;
+
+/// Bytes that belong together, in the order of their pieces. Cloning shares them.
+#[derive(Clone, Default)]
+pub struct Chain {
+    repr: Repr,
+    /// Whether memory of the host's is among it, which it wants back.
+    lent: bool,
+}
+
+#[derive(Clone)]
+enum Repr {
+    One(Bytes),
+    Many(Arc<Many>),
+}
+
+struct Many {
+    pieces: Box<[Bytes]>,
+    len: usize,
+}
+
+impl Default for Repr {
+    fn default() -> Self {
+        Self::One(Bytes::new())
+    }
+}
+
+impl Chain {
+    /// The pieces in their order; empty ones are left out.
+    pub fn new(pieces: impl IntoIterator<Item = Bytes>) -> Self {
+        let mut pieces: Vec<Bytes> = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
+        let repr = match pieces.len() {
+            0 | 1 => Repr::One(pieces.pop().unwrap_or_default()),
+            _ => {
+                let len = pieces.iter().map(Bytes::len).sum();
+                Repr::Many(Arc::new(Many { pieces: pieces.into(), len }))
+            }
+        };
+        Self { repr, lent: false }
+    }
+
+    /// The same, with memory of the host's among it.
+    pub fn lent(pieces: impl IntoIterator<Item = Bytes>) -> Self {
+        Self { lent: true, ..Self::new(pieces) }
+    }
+
+    /// How many bytes it has.
+    pub fn len(&self) -> usize {
+        match &self.repr {
+            Repr::One(bytes) => bytes.len(),
+            Repr::Many(many) => many.len,
+        }
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Its pieces, none of them empty where there are several.
+    pub fn pieces(&self) -> &[Bytes] {
+        match &self.repr {
+            Repr::One(bytes) => std::slice::from_ref(bytes),
+            Repr::Many(many) => &many.pieces,
+        }
+    }
+
+    /// All of it in one piece, for which several are copied.
+    pub fn bytes(&self) -> Bytes {
+        match &self.repr {
+            Repr::One(bytes) => bytes.clone(),
+            Repr::Many(_) => self.copied(),
+        }
+    }
+
+    /// Appends all of it to `out`.
+    pub fn put(&self, out: &mut BytesMut) {
+        self.pieces().iter().for_each(|piece| out.extend_from_slice(piece));
+    }
+
+    /// Whether memory of the host's is among it.
+    pub fn is_lent(&self) -> bool {
+        self.lent
+    }
+
+    /// The same bytes in memory of our own: copied if they are lent.
+    pub fn owned(&self) -> Self {
+        if self.lent { Self::from(self.copied()) } else { self.clone() }
+    }
+
+    /// What is left when the first `n` bytes are gone.
+    pub fn without(&self, n: usize) -> Self {
+        let mut n = n;
+        let rest = self.pieces().iter().filter_map(|piece| {
+            let gone = n.min(piece.len());
+            n -= gone;
+            let mut piece = piece.clone();
+            piece.advance(gone);
+            (!piece.is_empty()).then_some(piece)
+        });
+        let rest = Self::new(rest);
+        Self { lent: self.lent && !rest.is_empty(), ..rest }
+    }
+
+    fn copied(&self) -> Bytes {
+        let mut out = BytesMut::with_capacity(self.len());
+        self.put(&mut out);
+        out.freeze()
+    }
+}
+
+/// Puts a chain together: what is small is copied into one piece with its neighbours, what is large is shared.
+#[derive(Debug)]
+pub struct Gather {
+    small: BytesMut,
+    pieces: Vec<Bytes>,
+}
+
+impl Gather {
+    /// With room for so many bytes that are copied.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { small: BytesMut::with_capacity(bytes), pieces: Vec::new() }
+    }
+
+    /// Where bytes are appended that are copied.
+    pub fn small(&mut self) -> &mut BytesMut {
+        &mut self.small
+    }
+
+    /// Appends bytes.
+    pub fn share(&mut self, piece: Bytes) {
+        if piece.len() < SHARED_MIN {
+            self.small.extend_from_slice(&piece);
+            return;
+        }
+        if !self.small.is_empty() {
+            self.pieces.push(self.small.split().freeze());
+        }
+        self.pieces.push(piece);
+    }
+
+    /// The chain; `lent` as the bytes are that were appended.
+    pub fn finish(mut self, lent: bool) -> Chain {
+        if self.pieces.is_empty() {
+            return self.small.freeze().into();
+        }
+        self.pieces.push(self.small.freeze());
+        let chain = Chain::new(self.pieces);
+        Chain { lent, ..chain }
+    }
+}
+
+impl<T: Into<Bytes>> From<T> for Chain {
+    fn from(bytes: T) -> Self {
+        Self { repr: Repr::One(bytes.into()), lent: false }
+    }
+}
+
+/// Tests look into chains of one piece as if they were slices.
+#[cfg(test)]
+impl std::ops::Deref for Chain {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        let [one] = self.pieces() else { panic!("a chain of several pieces") };
+        one
+    }
+}
+
+impl PartialEq for Chain {
+    fn eq(&self, other: &Self) -> bool {
+        match (self.pieces(), other.pieces()) {
+            ([a], [b]) => a == b,
+            (a, b) => self.len() == other.len() && a.iter().flatten().eq(b.iter().flatten()),
+        }
+    }
+}
+
+impl Eq for Chain {}
+
+impl PartialEq<[u8]> for Chain {
+    fn eq(&self, other: &[u8]) -> bool {
+        self.len() == other.len() && self.pieces().iter().flatten().eq(other)
+    }
+}
+
+impl PartialEq<&[u8]> for Chain {
+    fn eq(&self, other: &&[u8]) -> bool {
+        *self == **other
+    }
+}
+
+impl<const N: usize> PartialEq<[u8; N]> for Chain {
+    fn eq(&self, other: &[u8; N]) -> bool {
+        *self == other[..]
+    }
+}
+
+impl<const N: usize> PartialEq<&[u8; N]> for Chain {
+    fn eq(&self, other: &&[u8; N]) -> bool {
+        *self == other[..]
+    }
+}
+
+impl PartialEq<Vec<u8>> for Chain {
+    fn eq(&self, other: &Vec<u8>) -> bool {
+        *self == other[..]
+    }
+}
+
+impl PartialEq<Bytes> for Chain {
+    fn eq(&self, other: &Bytes) -> bool {
+        *self == other[..]
+    }
+}
+
+impl fmt::Debug for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.pieces()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn chain(pieces: &[&'static [u8]]) -> Chain {
+        Chain::new(pieces.iter().map(|piece| Bytes::from_static(piece)))
+    }
+
+    #[test]
+    fn one_piece_is_never_copied() {
+        let bytes = Bytes::from(vec![1, 2, 3]);
+        let chain = Chain::new([Bytes::new(), bytes.clone()]);
+        assert_eq!(chain.bytes().as_ptr(), bytes.as_ptr());
+        assert_eq!(chain.without(1).bytes().as_ptr(), bytes[1..].as_ptr());
+        assert!(Chain::new([]).is_empty() && chain.without(3).is_empty());
+    }
+
+    #[test]
+    fn what_is_lent_is_copied_when_it_is_to_be_our_own() {
+        let bytes = Bytes::from_static(b"ab");
+        let lent = Chain::lent([bytes.clone()]);
+        assert!(lent.is_lent() && lent.without(1).is_lent() && !lent.without(2).is_lent());
+        let owned = lent.owned();
+        assert_eq!(owned, lent);
+        assert!(!owned.is_lent());
+        assert_ne!(owned.bytes().as_ptr(), bytes.as_ptr());
+        assert_eq!(owned.owned().bytes().as_ptr(), owned.bytes().as_ptr());
+    }
+
+    #[test]
+    fn gathered_is_what_was_put_with_large_pieces_shared() {
+        let large = Bytes::from(vec![7; SHARED_MIN]);
+        let mut gather = Gather::with_capacity(16);
+        gather.small().extend_from_slice(b"head");
+        gather.share(Bytes::from_static(b"+"));
+        gather.share(large.clone());
+        gather.share(Bytes::from_static(b"tail"));
+        let chain = gather.finish(false);
+        assert_eq!(chain, [&b"head+"[..], &large, b"tail"].concat());
+        assert_eq!(chain.pieces().len(), 3);
+        assert_eq!(chain.pieces()[1].as_ptr(), large.as_ptr());
+        let mut gather = Gather::with_capacity(16);
+        gather.share(Bytes::from_static(b"small"));
+        assert_eq!(gather.finish(true).pieces().len(), 1);
+    }
+
+    #[test]
+    fn equal_is_what_has_the_same_bytes() {
+        assert_eq!(chain(&[b"ab", b"c"]), chain(&[b"a", b"bc"]));
+        assert_eq!(chain(&[b"ab", b"c"]), chain(&[b"abc"]));
+        assert_ne!(chain(&[b"ab", b"c"]), chain(&[b"ab", b"d"]));
+        assert_ne!(chain(&[b"ab"]), chain(&[b"ab", b"c"]));
+    }
+
+    proptest! {
+        #[test]
+        fn without_what_is_gone(
+            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..5), 0..6),
+            n in 0usize..40,
+        ) {
+            let chain = Chain::new(pieces.iter().cloned().map(Bytes::from));
+            let whole: Vec<u8> = pieces.concat();
+            prop_assert_eq!(chain.len(), whole.len());
+            prop_assert_eq!(&chain, &whole);
+            let rest = chain.without(n);
+            prop_assert_eq!(&rest, &whole[n.min(whole.len())..]);
+            prop_assert_eq!(rest.len(), whole.len().saturating_sub(n));
+        }
+    }
+}
