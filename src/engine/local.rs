@@ -79,6 +79,7 @@ impl Engine {
             if wrote {
                 self.mark_dirty(stream);
             }
+            self.arm_lent(stream);
             self.ask_for_key(stream);
             if ended {
                 self.finish_local(stream, Source::Encoder(id));

@@ -9,6 +9,7 @@ use heapless::spsc::{Consumer, Producer, Queue};
 
 use crate::engine::{FrameSource, Remote};
 use crate::media::Frame;
+use crate::time::Time;
 
 /// Places in the queue: over a second of 60 fps video and audio. One stays free.
 const PLACES: usize = 128;
@@ -16,8 +17,7 @@ const PLACES: usize = 128;
 /// What both ends share. On mipsel there are no 64-bit atomics: everything is a usize or a flag.
 struct Shared {
     queue: UnsafeCell<Queue<Frame, PLACES>>,
-    /// Bytes of the frames in the queue.
-    bytes: AtomicUsize,
+    counts: Arc<Counts>,
     /// The loop has been woken and has not looked yet.
     signaled: AtomicBool,
     /// Frames have been dropped since the loop last asked.
@@ -33,6 +33,17 @@ struct Shared {
 unsafe impl Sync for Shared {}
 // SAFETY: as above; frames may go to another thread.
 unsafe impl Send for Shared {}
+
+/// What either end counts and anybody may read.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    /// Bytes of the frames in the queue.
+    pub(super) queued: AtomicUsize,
+    /// Buffers that the host has lent and that are still held, here or by the loop.
+    pub(super) held: AtomicUsize,
+    /// Frames in them that the loop has copied, since it held them for too long.
+    pub(super) copied: AtomicUsize,
+}
 
 /// The encoder's end.
 pub(super) struct Sender {
@@ -56,10 +67,10 @@ impl fmt::Debug for Sender {
 }
 
 /// A queue and its two ends. The sender wakes `remote`'s loop.
-pub(super) fn channel(remote: Remote) -> (Sender, Receiver) {
+pub(super) fn channel(remote: Remote, counts: Arc<Counts>) -> (Sender, Receiver) {
     let shared = Arc::new(Shared {
         queue: UnsafeCell::new(Queue::new()),
-        bytes: AtomicUsize::new(0),
+        counts,
         signaled: AtomicBool::new(false),
         dropped: AtomicBool::new(false),
         ended: AtomicBool::new(false),
@@ -83,9 +94,9 @@ impl Sender {
     pub(super) fn push(&mut self, frame: Frame) -> bool {
         // Counted before it can be taken, so that the count never goes below zero.
         let bytes = frame.size();
-        self.shared.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.shared.counts.queued.fetch_add(bytes, Ordering::Relaxed);
         if self.producer.enqueue(frame).is_err() {
-            self.shared.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.shared.counts.queued.fetch_sub(bytes, Ordering::Relaxed);
             return false;
         }
         true
@@ -113,8 +124,13 @@ impl Sender {
         self.shared.closed.load(Ordering::Acquire)
     }
 
-    pub(super) fn queued_bytes(&self) -> usize {
-        self.shared.bytes.load(Ordering::Relaxed)
+    fn queued_bytes(&self) -> usize {
+        self.shared.counts.queued.load(Ordering::Relaxed)
+    }
+
+    /// The time on the loop's clock.
+    pub(super) fn now(&self) -> Time {
+        self.remote.now()
     }
 }
 
@@ -129,10 +145,11 @@ impl Drop for Sender {
 
 impl FrameSource for Receiver {
     fn pop(&mut self) -> Option<Frame> {
-        // Taken back before the queue is looked at: a frame that comes after this look wakes again.
-        self.shared.signaled.store(false, Ordering::Release);
+        // Taken back before the queue is looked at: a frame that comes after this look wakes again. A swap and no
+        // store, so that a frame is seen whose writer still found it set.
+        self.shared.signaled.swap(false, Ordering::AcqRel);
         let frame = self.consumer.dequeue()?;
-        self.shared.bytes.fetch_sub(frame.size(), Ordering::Relaxed);
+        self.shared.counts.queued.fetch_sub(frame.size(), Ordering::Relaxed);
         Some(frame)
     }
 
@@ -144,6 +161,10 @@ impl FrameSource for Receiver {
         self.shared.dropped.swap(false, Ordering::AcqRel)
     }
 
+    fn copied(&mut self, frames: usize) {
+        self.shared.counts.copied.fetch_add(frames, Ordering::Relaxed);
+    }
+
     fn close(&mut self) {
         self.shared.closed.store(true, Ordering::Release);
     }
@@ -152,5 +173,7 @@ impl FrameSource for Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.close();
+        // Nobody else takes what is in it, and the host waits for memory that it has lent.
+        while self.pop().is_some() {}
     }
 }

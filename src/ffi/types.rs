@@ -380,6 +380,11 @@ pub struct camrill_publisher_config_t {
     /// The encoder should make a keyframe: frames were dropped, or a viewer waits for one. Runs inside
     /// camrill_engine_poll() and camrill_engine_run(), on the loop's thread. May be NULL.
     pub need_keyframe: Option<unsafe extern "C" fn(user: *mut c_void)>,
+    /// How long memory given with camrill_publisher_write_ref() may be held, in ms; what is held longer is
+    /// copied. 1 to 60,000; 0 means 500.
+    pub max_hold_ms: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 /// One frame from an encoder. Start from CAMRILL_FRAME_INIT. The data stays the caller's: it is copied.
@@ -413,6 +418,10 @@ pub struct camrill_publisher_stats_t {
     pub dropped: u32,
     /// Bytes that wait for the loop now.
     pub queued_bytes: u32,
+    /// Buffers given with camrill_publisher_write_ref() and not yet released.
+    pub held: u32,
+    /// Frames in them that were copied since max_hold_ms was over. Wraps.
+    pub late_copies: u32,
 }
 
 /// A request for a mounted path. Strings are UTF-8, never NULL; they and the body are valid only during the

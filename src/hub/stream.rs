@@ -9,7 +9,7 @@ use super::player::Player;
 use super::{Name, Source};
 use crate::config::{TimeJitter, Vhost};
 use crate::media::{
-    AudioTrack, Correction, Frame, Jitter, Kind, Lane, MixQueue, Mux, Ring, RingLimits, Role, VideoTrack,
+    AudioTrack, Copies, Correction, Frame, Jitter, Kind, Lane, MixQueue, Mux, Ring, RingLimits, Role, VideoTrack,
     audio_track, video_track,
 };
 use crate::time::Time;
@@ -75,6 +75,16 @@ pub struct Stream {
     audio: Option<AudioTrack>,
     totals: Totals,
     wants_key: bool,
+    lent: Lent,
+}
+
+/// What is known of frames that lie in the host's memory.
+#[derive(Debug, Default)]
+struct Lent {
+    /// The first of them to be wanted back is wanted back then.
+    next: Option<Time>,
+    /// The time that an alarm is set for.
+    alarm: Option<Time>,
 }
 
 impl Stream {
@@ -103,6 +113,7 @@ impl Stream {
             audio: None,
             totals: Totals::default(),
             wants_key: false,
+            lent: Lent::default(),
         }
     }
 
@@ -198,6 +209,13 @@ impl Stream {
             frame.pts = frame.dts.saturating_add(composition);
         }
         self.count(&frame);
+        if frame.role == Role::Header {
+            // It stays for as long as the publish does.
+            frame.payload = frame.payload.owned();
+        }
+        if let Some(at) = frame.payload.lent_until() {
+            self.lend(at);
+        }
         if !play.mix_correct {
             return self.push(now, frame);
         }
@@ -207,6 +225,48 @@ impl Stream {
             any |= self.push(now, frame);
         }
         any
+    }
+
+    /// The host's memory is held, by the ring or by a connection, and wanted back at `at`.
+    pub fn lend(&mut self, at: Time) {
+        self.lent.next = Some(self.lent.next.map_or(at, |next| next.min(at)));
+    }
+
+    /// When an alarm is to be set for memory that is wanted back, if one is: there is one for each time.
+    pub fn take_lent_alarm(&mut self) -> Option<Time> {
+        let next = self.lent.next?;
+        if self.lent.alarm.is_some_and(|alarm| alarm <= next) {
+            return None;
+        }
+        self.lent.alarm = Some(next);
+        Some(next)
+    }
+
+    /// The time that the alarm is set for.
+    pub fn lent_alarm(&self) -> Option<Time> {
+        self.lent.alarm
+    }
+
+    /// Gives back the host's memory that is wanted back by now: what is still held of it is copied. Answers how
+    /// many frames that were. What connections hold may share the copies.
+    pub fn give_back(&mut self, now: Time, copies: &mut Copies) -> usize {
+        self.lent = Lent::default();
+        let (mixed, a) = self.mix.own(now, copies);
+        let (owned, b) = self.ring.own(0, now, copies);
+        [a, b].into_iter().flatten().for_each(|at| self.lend(at));
+        let base = self.ring.base();
+        for (_, lane) in &mut self.lanes {
+            lane.trim(base);
+            lane.own(0, now, copies);
+        }
+        mixed.saturating_add(owned)
+    }
+
+    /// Has the frames from `from` on lie in memory of our own, for those who keep them for long.
+    pub fn own(&mut self, from: u64) {
+        let (all, mut copies) = (Time::from_micros(u64::MAX), Copies::default());
+        self.ring.own(from, all, &mut copies);
+        self.lanes.iter_mut().for_each(|(_, lane)| lane.own(from, all, &mut copies));
     }
 
     /// When what has been gathered is due, if anything has.
