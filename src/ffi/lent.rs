@@ -1,8 +1,8 @@
 //! Memory that the host lends: it goes round by reference, and the host is told when nobody holds it any more.
 
 use std::ffi::c_void;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 

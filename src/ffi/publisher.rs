@@ -272,7 +272,6 @@ impl Drop for Writing<'_> {
     }
 }
 
-
 impl Writer {
     fn check(&self) -> Result<()> {
         if self.sender.is_forked() {

@@ -9,8 +9,8 @@ use super::player::Player;
 use super::{Name, Source};
 use crate::config::{TimeJitter, Vhost};
 use crate::media::{
-    AudioTrack, Copies, Correction, Frame, Jitter, Kind, Lane, MixQueue, Mux, Ring, RingLimits, Role, VideoTrack,
-    audio_track, video_track,
+    AudioTrack, Copies, Correction, Frame, Jitter, Kind, Lane, MixQueue, Mux, Ring, RingLimits, Role,
+    VideoTrack, audio_track, video_track,
 };
 use crate::time::Time;
 

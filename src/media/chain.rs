@@ -203,7 +203,8 @@ impl Copies {
         if !chain.is_lent() {
             return false;
         }
-        let copied: usize = chain.pieces().iter().filter(|piece| self.find(piece).is_none()).map(Bytes::len).sum();
+        let copied: usize =
+            chain.pieces().iter().filter(|piece| self.find(piece).is_none()).map(Bytes::len).sum();
         let mut out = BytesMut::with_capacity(copied);
         let mut pieces = Vec::with_capacity(chain.pieces().len());
         let mut fresh = Vec::new();
@@ -398,9 +399,13 @@ mod tests {
         copies.own(&mut payload);
         copies.own(&mut image);
         copies.own(&mut rest);
-        assert_eq!((&payload, &image, &rest), (&Chain::from(before), &whole.clone().into(), &whole.slice(100..).into()));
+        assert_eq!(
+            (&payload, &image, &rest),
+            (&Chain::from(before), &whole.clone().into(), &whole.slice(100..).into())
+        );
         for chain in [&payload, &image, &rest] {
-            let is_lent = |piece: &Bytes| memory.iter().any(|lent| lent.as_ptr_range().contains(&piece.as_ptr()));
+            let is_lent =
+                |piece: &Bytes| memory.iter().any(|lent| lent.as_ptr_range().contains(&piece.as_ptr()));
             assert!(!chain.is_lent() && !chain.pieces().iter().any(is_lent));
         }
         let copy = payload.bytes().as_ptr();
