@@ -177,3 +177,107 @@ impl Drop for Receiver {
         while self.pop().is_some() {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::engine::Engine;
+    use crate::media::{Codec, Kind, Role};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn frame(n: i64) -> Frame {
+        let (kind, codec, role) = (Kind::Audio, Codec::Aac, Role::Key);
+        let payload = Bytes::from(n.to_be_bytes().to_vec()).into();
+        Frame { kind, codec, role, dts: n, pts: n, payload, relay: Bytes::new() }
+    }
+
+    fn ends() -> (Engine, Sender, Receiver) {
+        let engine = Engine::new().unwrap();
+        let (sender, receiver) = channel(engine.remote(), Arc::default());
+        (engine, sender, receiver)
+    }
+
+    #[test]
+    fn frames_come_once_in_order_and_are_counted() {
+        const FRAMES: i64 = 20_000;
+        let (mut engine, mut sender, mut receiver) = ends();
+        let counts = sender.shared.counts.clone();
+        let encoder = std::thread::spawn(move || {
+            for n in 0..FRAMES {
+                while !sender.has_room(1, 8, 1000) {
+                    std::thread::yield_now();
+                }
+                assert!(sender.push(frame(n)));
+                sender.wake();
+            }
+        });
+        let mut next = 0;
+        while next < FRAMES {
+            engine.turn(Some(PATIENCE)).unwrap();
+            while let Some(frame) = receiver.pop() {
+                assert_eq!((frame.dts, &frame.payload), (next, &next.to_be_bytes()[..].to_vec().into()));
+                next += 1;
+            }
+        }
+        encoder.join().unwrap();
+        assert!(receiver.is_ended() && receiver.pop().is_none());
+        assert_eq!(counts.queued.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn the_loop_is_woken_for_every_frame_that_it_has_not_seen() {
+        let (mut engine, mut sender, mut receiver) = ends();
+        let seen = Arc::new(AtomicU32::new(0));
+        let taken = seen.clone();
+        let encoder = std::thread::spawn(move || {
+            for n in 1..=5_000 {
+                sender.push(frame(n.into()));
+                sender.wake();
+                // The loop may be just about to wait: it takes this one only if it is woken.
+                while taken.load(Ordering::Acquire) < n {
+                    std::hint::spin_loop();
+                    std::thread::yield_now();
+                }
+            }
+        });
+        while seen.load(Ordering::Relaxed) < 5_000 {
+            engine.turn(Some(PATIENCE)).unwrap();
+            let mut any = false;
+            while receiver.pop().is_some() {
+                seen.fetch_add(1, Ordering::Release);
+                any = true;
+            }
+            assert!(any || encoder.is_finished() || engine.now().as_millis() < 10_000, "not woken");
+        }
+        encoder.join().unwrap();
+    }
+
+    #[test]
+    fn what_is_in_the_queue_goes_with_the_loops_end() {
+        let (_engine, mut sender, receiver) = ends();
+        let (a, b) = (Arc::new(b"lent"), Arc::new(b"lent"));
+        struct Memory(Arc<&'static [u8; 4]>);
+        impl AsRef<[u8]> for Memory {
+            fn as_ref(&self) -> &[u8] {
+                *self.0
+            }
+        }
+        let lent = |memory: &Arc<&'static [u8; 4]>| {
+            let payload = crate::media::Chain::lent([Bytes::from_owner(Memory(memory.clone()))]);
+            Frame { payload, ..frame(0) }
+        };
+        sender.push(lent(&a));
+        drop(receiver);
+        assert_eq!((Arc::strong_count(&a), sender.is_closed()), (1, true));
+        // One that came in between goes with the other end.
+        sender.push(lent(&b));
+        drop(sender);
+        assert_eq!(Arc::strong_count(&b), 1);
+    }
+}

@@ -526,7 +526,7 @@ mod tests {
     use super::*;
     use crate::config::{Config, Settings};
     use crate::hub::{Hub, Step};
-    use crate::media::Codec;
+    use crate::media::{Chain, Codec};
 
     /// A hub with one stream that is being published, its id, and a player of it.
     fn live(settings: &Arc<Vhost>) -> (Hub, u32, Player) {
@@ -561,6 +561,89 @@ mod tests {
 
     fn payloads(ring: &Ring) -> Vec<&[u8]> {
         (ring.base()..ring.head()).map(|seq| &ring.frame(seq).unwrap().payload[..]).collect()
+    }
+
+    /// A frame whose memory is the host's until `until`, and that memory.
+    fn lent(role: Role, ms: i64, until: u64) -> (Frame, std::sync::Weak<Vec<u8>>) {
+        struct Memory(Arc<Vec<u8>>);
+        impl AsRef<[u8]> for Memory {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+        let memory = Arc::new(vec![ms as u8; 3000]);
+        let watch = Arc::downgrade(&memory);
+        let mut frame = video(role, ms, b"");
+        frame.payload = Chain::lent([Bytes::from_static(b"head"), Bytes::from_owner(Memory(memory))]);
+        frame.payload.lend_until(Time::from_millis(until));
+        (frame, watch)
+    }
+
+    /// Images that share the payload.
+    #[derive(Debug)]
+    struct Sharing;
+
+    impl Mux for Sharing {
+        fn start(&mut self, _: &crate::media::Headers) {}
+        fn image(&mut self, frame: &Frame) -> Chain {
+            let pieces = frame.payload.pieces().iter().cloned();
+            Chain::new(std::iter::once(Bytes::from_static(b"image")).chain(pieces)).lent_as(&frame.payload)
+        }
+        fn preamble(&mut self, _: &crate::media::Headers, _: i64) -> Bytes {
+            Bytes::new()
+        }
+    }
+
+    #[test]
+    fn lent_memory_is_given_back_in_time_with_one_copy_for_all() {
+        for mix in [false, true] {
+            let (mut hub, id, _player) = live(&vhost(|play| play.mix_correct = mix));
+            let stream = hub.stream_mut(id).unwrap();
+            let key = LaneKey::Fixed(1);
+            stream.attach(key, || Box::new(Sharing));
+            let frames = [(Role::Key, 0), (Role::Delta, 40), (Role::Delta, 80)];
+            let memory = frames.map(|(role, ms)| {
+                let (frame, memory) = lent(role, ms, 500 + ms as u64);
+                stream.write(Time::ZERO, frame);
+                memory
+            });
+            assert_eq!(stream.take_lent_alarm(), Some(Time::from_millis(500)));
+            assert_eq!(stream.take_lent_alarm(), None, "it is set");
+            let (ring, lane) = stream.ring_and_lane(key);
+            let lane = lane.unwrap();
+            lane.join(0, &crate::media::Headers::default(), 0);
+            assert_eq!(lane.image(ring, 2).is_none(), mix, "they wait to be put in order");
+            assert_eq!(stream.give_back(Time::from_millis(499), &mut Copies::default()), 0);
+            assert_eq!(stream.take_lent_alarm(), Some(Time::from_millis(500)));
+            assert_eq!(stream.give_back(Time::from_millis(540), &mut Copies::default()), 2);
+            assert_eq!(stream.take_lent_alarm(), Some(Time::from_millis(580)));
+            assert_eq!(memory.each_ref().map(std::sync::Weak::strong_count), [0, 0, 1]);
+            stream.end(Time::ZERO);
+            let (ring, lane) = stream.ring_and_lane(key);
+            let lane = lane.unwrap();
+            for (seq, (_, ms)) in (0..).zip(frames) {
+                let image = lane.image(ring, seq).unwrap();
+                let payload = [&b"head"[..], &[ms as u8; 3000]].concat();
+                assert_eq!(image, &[b"image", &payload[..]].concat());
+                assert_eq!(ring.frame(seq).unwrap().payload, payload);
+            }
+            let first = ring.frame(0).unwrap().payload.bytes();
+            let shared = lane.image(ring, 0).unwrap().pieces().last().unwrap().clone();
+            assert!(first.as_ptr_range().contains(&shared.as_ptr()), "the image's is the frame's");
+            assert_eq!(memory[2].strong_count(), 1);
+            stream.own(0);
+            assert_eq!(memory[2].strong_count(), 0);
+        }
+    }
+
+    #[test]
+    fn a_header_holds_no_memory_of_the_hosts() {
+        let (mut hub, id, _player) = live(&vhost(|_| {}));
+        let stream = hub.stream_mut(id).unwrap();
+        let (header, memory) = lent(Role::Header, 0, 500);
+        stream.write(Time::ZERO, header);
+        assert_eq!(memory.strong_count(), 0);
+        assert_eq!(stream.take_lent_alarm(), None);
     }
 
     #[test]

@@ -89,8 +89,8 @@ ${CARGO:-cargo} build --quiet --lib --features tls
 cp "$target/debug/libcamrill.a" "$out/libcamrill-tls.a"
 ${CARGO:-cargo} build --quiet --lib
 
-[ $# -gt 0 ] || set -- arguments configuration loop clients publishing zero_copy freeing forking http hls recording \
-     relays transport
+[ $# -gt 0 ] || set -- arguments configuration loop clients publishing zero_copy encoders freeing forking http \
+     hls recording relays transport
 echo "tests/c: plain, checked, sanitized and under valgrind"
 # Two at a time: each of them waits more than it works.
 while [ $# -gt 0 ]; do
