@@ -15,7 +15,7 @@ use super::lent::Lender;
 use super::queue::{self, Counts, Sender};
 use super::types::*;
 use crate::error::{Code, Error, Result};
-use crate::media::{Input, Kind, Packed};
+use crate::media::{Input, Kind, Packed, Role};
 
 /// Bytes that may wait where the host names no number.
 const QUEUE_BYTES: usize = 4 * 1024 * 1024;
@@ -200,6 +200,8 @@ pub unsafe extern "C" fn camrill_publisher_free(publisher: *mut camrill_publishe
     // SAFETY: it came from Box::into_raw, and the caller gives it up.
     let publisher = unsafe { Box::from_raw(publisher) };
     let _ = guarded(|| {
+        // Nobody is left to be told that it was dropped.
+        let _ = publisher.flush();
         drop(publisher);
         Ok(())
     });
@@ -246,16 +248,36 @@ impl camrill_publisher_t {
     }
 
     fn write(&self, frame: &camrill_frame_t, input: Input<'_>) -> Result<i32> {
-        if self.writing.swap(true, Ordering::Acquire) {
-            return Err(Error::new(Code::State, "another thread is writing to this publisher"));
-        }
-        let mut writing = Writing(self);
+        let mut writing = self.enter()?;
         let writer = writing.writer();
         writer.check()?;
         let packed = writer.pack(frame, input)?;
+        self.queue(writer, packed)
+    }
+
+    fn queue(&self, writer: &mut Writer, packed: Packed) -> Result<i32> {
+        if packed.is_empty() {
+            return Ok(CAMRILL_OK);
+        }
         let queued = writer.queue(packed);
         if queued.is_ok() { &self.written } else { &self.dropped }.fetch_add(1, Ordering::Relaxed);
         queued.map(|()| CAMRILL_OK)
+    }
+
+    /// Sends what there is of an access unit that nothing says the end of.
+    fn flush(&self) -> Result<i32> {
+        let mut writing = self.enter()?;
+        let writer = writing.writer();
+        writer.check()?;
+        let packed = writer.feed.flush();
+        self.queue(writer, packed)
+    }
+
+    fn enter(&self) -> Result<Writing<'_>> {
+        if self.writing.swap(true, Ordering::Acquire) {
+            return Err(Error::new(Code::State, "another thread is writing to this publisher"));
+        }
+        Ok(Writing(self))
     }
 }
 
@@ -284,15 +306,20 @@ impl Writer {
     }
 
     fn pack(&mut self, frame: &camrill_frame_t, input: Input<'_>) -> Result<Packed> {
-        let mut packed = self.feed.pack(frame, input)?;
-        if packed.iter().any(|frame| frame.payload.is_lent()) {
-            let until = self.sender.now() + self.hold;
-            packed.iter_mut().for_each(|frame| frame.payload.lend_until(until));
+        let packed = self.feed.pack(frame, input)?;
+        if frame.flags & CAMRILL_FRAME_DISCONTINUITY != 0 && self.feed.waits_for_key() {
+            // Asks for a keyframe.
+            self.sender.set_dropped();
+            self.sender.wake();
         }
         Ok(packed)
     }
 
-    fn queue(&mut self, packed: Packed) -> Result<()> {
+    fn queue(&mut self, mut packed: Packed) -> Result<()> {
+        if packed.iter().any(|frame| frame.payload.is_lent()) {
+            let until = self.sender.now() + self.hold;
+            packed.iter_mut().for_each(|frame| frame.payload.lend_until(until));
+        }
         let video = packed.iter().any(|frame| frame.kind == Kind::Video);
         let key = packed.iter().any(|frame| frame.is_video_key());
         let bytes = packed.iter().map(|frame| frame.size()).sum();
@@ -306,10 +333,12 @@ impl Writer {
             let message = "the queue to the loop is full: dropped until the next keyframe";
             return Err(Error::new(Code::Again, message));
         }
-        if key {
-            self.waits_for_key = false;
-        }
         for frame in packed {
+            // Of an access unit that the keyframe has only completed.
+            if self.waits_for_key && frame.kind == Kind::Video && frame.role == Role::Delta {
+                continue;
+            }
+            self.waits_for_key &= !frame.is_video_key();
             self.sender.push(frame);
         }
         self.sender.wake();

@@ -173,13 +173,20 @@ impl Gather {
         self.pieces.push(piece);
     }
 
-    /// The chain; lent as `source` is if it shares anything, whose bytes were appended.
-    pub fn finish(mut self, source: &Chain) -> Chain {
+    /// The chain; `lent` as the bytes are that were appended, and wanted back at once.
+    pub fn finish(mut self, lent: bool) -> Chain {
         if self.pieces.is_empty() {
             return self.small.freeze().into();
         }
         self.pieces.push(self.small.freeze());
-        Chain::new(self.pieces).lent_as(source)
+        if lent { Chain::lent(self.pieces) } else { Chain::new(self.pieces) }
+    }
+
+    /// The chain, lent as `source` is, whose bytes were appended, if it shares any.
+    pub fn finish_as(self, source: &Chain) -> Chain {
+        let mut chain = self.finish(source.is_lent());
+        source.lent_until().into_iter().for_each(|at| chain.lend_until(at));
+        chain
     }
 }
 
@@ -369,13 +376,13 @@ mod tests {
         gather.share(Bytes::from_static(b"+"));
         gather.share(large.clone());
         gather.share(Bytes::from_static(b"tail"));
-        let chain = gather.finish(&Chain::default());
+        let chain = gather.finish(false);
         assert_eq!(chain, [&b"head+"[..], &large, b"tail"].concat());
         assert_eq!(chain.pieces().len(), 3);
         assert_eq!(chain.pieces()[1].as_ptr(), large.as_ptr());
         let mut gather = Gather::with_capacity(16);
         gather.share(Bytes::from_static(b"small"));
-        let small = gather.finish(&Chain::lent([large]));
+        let small = gather.finish(true);
         assert!(small.pieces().len() == 1 && !small.is_lent(), "nothing is shared");
     }
 
@@ -391,7 +398,7 @@ mod tests {
         gather.small().extend_from_slice(b"chunk");
         gather.share(memory[0].slice(4000..));
         gather.share(memory[1].clone());
-        let mut image = gather.finish(&payload);
+        let mut image = gather.finish_as(&payload);
         assert_eq!(image.lent_until(), payload.lent_until());
         let mut rest = image.without(100);
         let (whole, before) = (image.bytes(), payload.bytes());

@@ -305,13 +305,13 @@ impl Mux for FlvMux {
     fn image(&mut self, frame: &Frame) -> Chain {
         let mut out = Gather::with_capacity(Self::room(frame));
         self.put(frame, frame.dts, &mut out);
-        out.finish(&frame.payload)
+        out.finish_as(&frame.payload)
     }
 
     fn preamble(&mut self, headers: &Headers, at: i64) -> Bytes {
         let mut out = Gather::with_capacity(headers.iter().map(Self::room).sum());
         headers.iter().for_each(|frame| self.put(frame, at, &mut out));
-        out.finish(&Chain::default()).bytes()
+        out.finish(false).bytes()
     }
 }
 
