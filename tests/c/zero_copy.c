@@ -15,9 +15,11 @@ static struct buffer {
 } buffers[BUFFERS];
 static int releases;
 
-/* Copies out of that memory, whoever makes them: this program is linked with --wrap. */
+/* Copies out of that memory, whoever makes them: this program is linked with --wrap. Of each NAL unit the first
+ * bytes are looked at, by way of the stack: they are counted apart. */
+#define LOOK_BYTES 32
 static int counting;
-static size_t copied;
+static size_t copied, looked_at;
 static void (*on_copy)(void);
 
 void *__real_memcpy(void *to, const void *from, size_t size);
@@ -29,7 +31,7 @@ static void count_copy(const void *from, size_t size)
 {
     uintptr_t at = (uintptr_t)from, begin = (uintptr_t)memory;
     if (__atomic_load_n(&counting, __ATOMIC_RELAXED) && at >= begin && at < begin + sizeof memory) {
-        __atomic_fetch_add(&copied, size, __ATOMIC_RELAXED);
+        __atomic_fetch_add(size > LOOK_BYTES ? &copied : &looked_at, size, __ATOMIC_RELAXED);
         if (on_copy != NULL)
             on_copy();
     }
@@ -140,7 +142,7 @@ static void camera_start(struct camera *c, struct host *h, uint32_t hold_ms)
     EQ(camrill_publisher_write(c->publisher, &frame), 0);
     memset(buffers, 0, sizeof buffers);
     releases = 0;
-    copied = 0;
+    copied = looked_at = 0;
 }
 
 /* Lends the next picture of 100 KB. */
@@ -303,6 +305,7 @@ static void no_copy_to_ten_players(void)
         UNTIL_ALL(&h, players, webs, stats_of(&c).held == 0);
     }
     EQ(copied, 0);
+    CHECK(looked_at <= PICTURES * (SLICES + 1) * LOOK_BYTES);
     EQ(releases, PICTURES);
     EQ(stats_of(&c).late_copies, 0);
     for (p = 0; p < EACH; p++)
@@ -547,7 +550,7 @@ static void one_writer_at_a_time(void)
     EQ(camrill_publisher_write(c.publisher, &frame), 0);
     counting = 0;
     EQ(on_copy == NULL, 1);
-    EQ(stats_of(&c).written, 3);
+    EQ(stats_of(&c).written, 2);
     frame = frame_of(memory[2], encode_into(memory[2], 0, 1, 100, 1, &hash), 40000);
     EQ(camrill_publisher_write_ref(c.publisher, &frame, write_when_given_back, &buffers[2]), 0);
     EQ(releases, 2);
