@@ -1274,7 +1274,8 @@ int32_t camrill_publisher_write(struct camrill_publisher_t *publisher,
 // stands. Until `release` has run it must stay as it is. `release(user)` runs exactly once whatever is answered:
 // inside this call where the frame is refused, dropped or too small to be worth it (below 2 KiB), else from any
 // thread that lets go of the last piece: the loop's as a rule, inside camrill_engine_poll(),
-// camrill_engine_run() or camrill_engine_free(), or the one that calls camrill_publisher_free(). It must be
+// camrill_engine_run() or camrill_engine_free(), or one that calls camrill_publisher_free(), or this one, where
+// the loop was done with the frame before the call was. It must be
 // quick and use no engine; it may write to a publisher. After a fork it runs in the parent only.
 //
 // What the loop still holds after max_hold_ms (camrill_publisher_config_t), for slow players or as the GOP cache,

@@ -68,10 +68,11 @@ impl Drop for Lender {
         if self.process != std::process::id() {
             return;
         }
-        if let Some(counts) = self.held.get() {
-            counts.held.fetch_sub(1, Ordering::Relaxed);
-        }
         // SAFETY: the host's function with its own pointer, once: this is all that calls it.
         unsafe { (self.release)(self.user) };
+        // Only now, so that who sees none held may free what he has lent.
+        if let Some(counts) = self.held.get() {
+            counts.held.fetch_sub(1, Ordering::Release);
+        }
     }
 }

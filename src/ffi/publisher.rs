@@ -118,7 +118,8 @@ pub unsafe extern "C" fn camrill_publisher_write(
 /// stands. Until `release` has run it must stay as it is. `release(user)` runs exactly once whatever is answered:
 /// inside this call where the frame is refused, dropped or too small to be worth it (below 2 KiB), else from any
 /// thread that lets go of the last piece: the loop's as a rule, inside camrill_engine_poll(),
-/// camrill_engine_run() or camrill_engine_free(), or the one that calls camrill_publisher_free(). It must be
+/// camrill_engine_run() or camrill_engine_free(), or one that calls camrill_publisher_free(), or this one, where
+/// the loop was done with the frame before the call was. It must be
 /// quick and use no engine; it may write to a publisher. After a fork it runs in the parent only.
 ///
 /// What the loop still holds after max_hold_ms (camrill_publisher_config_t), for slow players or as the GOP cache,
@@ -172,7 +173,7 @@ pub unsafe extern "C" fn camrill_publisher_stats(
     no_engine(guarded(|| {
         // SAFETY: the caller's contract.
         let publisher = unsafe { publisher_of(publisher) }?;
-        let count = |n: &AtomicUsize| u32::try_from(n.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
+        let count = |n: &AtomicUsize| u32::try_from(n.load(Ordering::Acquire)).unwrap_or(u32::MAX);
         let stats = camrill_publisher_stats_t {
             struct_size: 0,
             written: publisher.written.load(Ordering::Relaxed),

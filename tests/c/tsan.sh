@@ -22,7 +22,7 @@ ${CC:-cc} -o "$out/encoders" "$out/encoders.o" "$out/$triple/debug/libcamrill.a"
     -Wl,--whole-archive "$runtime" -Wl,--no-whole-archive -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
 if ! TSAN_OPTIONS="suppressions=$out/suppressions" "$out/encoders" >"$out/encoders.log" 2>&1; then
     tail -n 100 "$out/encoders.log" >&2
-    echo "tests/c: encoders under ThreadSanitizer" >&2
+    echo "tests/c: failed: encoders under ThreadSanitizer" >&2
     exit 1
 fi
 echo "tests/c: encoders under ThreadSanitizer"
