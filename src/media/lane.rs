@@ -5,7 +5,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::chain::{Copies, SHARED_MIN, own_due};
+use super::chain::{Copies, own_due};
 use super::{Chain, Frame, Headers, Ring};
 use crate::time::Time;
 
@@ -102,7 +102,7 @@ impl Lane {
     pub fn bytes(&self) -> usize {
         let own = |image: &Chain| match image.pieces() {
             [one] => one.len(),
-            several => several.iter().map(Bytes::len).filter(|len| *len < SHARED_MIN).sum(),
+            several => several.iter().map(Bytes::len).filter(|len| *len < image.shared_min()).sum(),
         };
         self.images.iter().map(own).sum()
     }
