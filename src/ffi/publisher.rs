@@ -82,7 +82,15 @@ pub unsafe extern "C" fn camrill_publisher_new(
             let counts = Arc::<Counts>::default();
             let (sender, receiver) = queue::channel(handle.remote.clone(), counts.clone());
             let publisher = Box::new(camrill_publisher_t::new(&config, sender, counts)?);
-            let encoder = handle.with(|engine| engine.publish(vhost, app, name, Box::new(receiver)))?;
+            let encoder = handle.with(|engine| {
+                let encoder = engine.publish(vhost, app, name, Box::new(receiver))?;
+                if config.tracks.video_codec == CAMRILL_CODEC_MJPEG {
+                    log::warn!(
+                        "RTMP, FLV, MPEG-TS and HLS have no place for MJPEG: {app}/{name} plays without video"
+                    );
+                }
+                Ok(encoder)
+            })?;
             handle.publishers.insert(encoder, config.user, config.user_free, config.need_keyframe);
             out.write(Box::into_raw(publisher));
             Ok(CAMRILL_OK)
@@ -90,7 +98,8 @@ pub unsafe extern "C" fn camrill_publisher_new(
     }
 }
 
-/// Queues one frame for the loop and returns at once; the data is copied. When the queue is full the
+/// Queues one frame for the loop and returns at once; the data is copied. Parameter sets alone, and NAL units of an
+/// access unit that isn't complete, are kept for what follows. What is refused changes nothing. When the queue is full the
 /// frame is dropped, and video up to the next keyframe with it: CAMRILL_EAGAIN, need_keyframe is called,
 /// and the loss is counted. CAMRILL_EFRAME if it is not what its codec says. CAMRILL_ESTATE if the stream
 /// is no longer this publisher's: the engine is freed, or another publisher took its place.
@@ -187,7 +196,7 @@ pub unsafe extern "C" fn camrill_publisher_stats(
     }))
 }
 
-/// Ends a publisher: what is queued still goes out, then the stream is published no longer and
+/// Ends a publisher: what is queued and what has come of an access unit still goes out, then the stream is published no longer and
 /// `user_free` runs on the loop's thread. NULL is allowed. Not while a write is going on; before or after
 /// camrill_engine_free(). [any thread]
 ///

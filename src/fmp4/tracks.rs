@@ -60,7 +60,7 @@ impl fmt::Display for NotTracks {
 impl std::error::Error for NotTracks {}
 
 impl Tracks {
-    /// From the tracks' headers or, for MP3, which has none, from any frame of it. At least one.
+    /// From the tracks' headers or, for MP3 and JPEG, which have none, from any frame of them. At least one.
     ///
     /// G.711, VP8 and what is relayed without being understood are refused: there is no sample entry that
     /// browsers and players take. The caller may go on with the other track.
@@ -150,8 +150,11 @@ impl Tracks {
 impl Track {
     fn new(kind: Kind, frame: &Frame) -> Result<Self, NotTracks> {
         let codec = frame.codec;
-        let is_header =
-            if codec == Codec::Mp3 { frame.role == Role::Key } else { frame.role == Role::Header };
+        let is_header = if matches!(codec, Codec::Mp3 | Codec::Mjpeg) {
+            frame.role == Role::Key
+        } else {
+            frame.role == Role::Header
+        };
         // A codec of the other kind has no place in this track either.
         let is_audio = matches!(codec, Codec::Aac | Codec::Mp3 | Codec::Opus);
         let entry = codecs::entry(frame).ok_or(NotTracks::Unsupported(codec))?;
