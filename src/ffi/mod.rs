@@ -26,6 +26,7 @@ mod recorder;
 mod relays;
 #[cfg(any(feature = "hls", feature = "dvr"))]
 mod settings;
+mod signal;
 mod tls;
 mod transport;
 mod types;
