@@ -390,7 +390,8 @@ impl Conn {
             let n = sent.min(piece.len());
             piece.advance(n);
             sent -= n;
-            self.rest = piece.into();
+            // What is sent is let go, not kept at its end.
+            self.rest = if piece.is_empty() { Chain::default() } else { piece.into() };
         }
         if self.out.is_empty() && self.out.capacity() > 0 {
             self.out = VecDeque::new();
