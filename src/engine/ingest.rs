@@ -744,6 +744,9 @@ impl Input {
                 inputs.len()
             )));
         }
+        if inputs.iter().any(|input| input.trim().is_empty()) {
+            return Err(argument("an input is empty; a URL or a file's path was expected".into()));
+        }
         if inputs.iter().all(|input| !input.contains("://")) {
             return Ok(Self::Files { paths: inputs.to_vec(), looped });
         }

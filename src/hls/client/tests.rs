@@ -584,7 +584,7 @@ fn fragments_need_their_map() {
     let without = Bytes::from(without.collect::<String>());
     let with = std::mem::replace(files.get_mut("main.m3u8").unwrap(), without);
     let pulled = pull(FAST, serve(&files));
-    let why = "MP4: missing box is 1836019574 (0x6d6f6f76), which is not allowed";
+    let why = "MP4: there is no box 'moov'";
     assert_eq!(pulled.error, Some(Error::Barren { segments: 6, why: why.into() }));
 
     files.insert("main.m3u8".into(), with);
