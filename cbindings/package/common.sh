@@ -21,7 +21,9 @@ export SOURCE_DATE_EPOCH
 mkdir -p "$OUT/package"
 CARGO_TARGET_DIR=$(cd "$OUT/package" && pwd)
 export CARGO_TARGET_DIR
-release=$CARGO_TARGET_DIR/${TARGET:+$TARGET/}release
+# By one at a time: what is linked there would else be linked twice at once.
+exec 9>"$CARGO_TARGET_DIR/lock"
+flock 9
 
 # A panic's place, and whatever else names a source, is named without the folder that it is in.
 RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$PWD=/camrill"
