@@ -3,6 +3,8 @@
 set -eu
 umask 022
 export LC_ALL=C
+# The Makefile's variables are in the environment; its jobs are not ours to share.
+unset MAKEFLAGS MFLAGS MAKELEVEL
 
 # The triple as rustc knows it.
 triple=${TARGET:-$(rustc -vV | sed -n 's/^host: //p')}
@@ -37,7 +39,7 @@ ldflags="-pie -Wl,-z,relro,-z,now"
 # stage FOLDER PREFIX LIBDIR: builds, and installs below FOLDER, stripped.
 stage() {
 	rm -rf "$1"
-	MAKEFLAGS='' "$MAKE" --no-print-directory install CARGO="$CARGO" CC="$CC" INSTALL="$INSTALL" TARGET="$TARGET" \
+	"$MAKE" --no-print-directory install CARGO="$CARGO" CC="$CC" INSTALL="$INSTALL" TARGET="$TARGET" \
 		CARGO_FEATURES="$CARGO_FEATURES" STATIC_LIBS="$STATIC_LIBS" CFLAGS="$cflags" LDFLAGS="$LDFLAGS $ldflags" \
 		DESTDIR="$1" PREFIX="$2" LIBDIR="$3" BINDIR="$2/bin" INCLUDEDIR="$2/include"
 	"$STRIP" --strip-unneeded --remove-section=.comment "$1$3/libcamrill.so.$VERSION" "$1$2/bin/camrill-server"
@@ -48,4 +50,10 @@ stage() {
 inventory() {
 	# shellcheck disable=SC2086 # cargo's options are words
 	python3 cbindings/package/inventory.py "$1" --target "$triple" $CARGO_FEATURES
+}
+
+# std_notices FOLDER: the standard library's notices in full, where the compiler has them with it.
+std_notices() {
+	notices=$(rustc --print sysroot)/share/doc/rust/COPYRIGHT-library.html
+	[ ! -f "$notices" ] || install -m 644 "$notices" "$1/COPYRIGHT-rust-std.html"
 }

@@ -113,6 +113,8 @@ doc=$work/$library/usr/share/doc/$library
 mkdir -p "$doc" "$work/$library/DEBIAN"
 inventory third-party | gzip -9n >"$doc/THIRD-PARTY.$multiarch.gz"
 inventory sbom | gzip -9n >"$doc/camrill.$multiarch.cdx.json.gz"
+std_notices "$doc"
+find "$doc" -name '*.html' -exec gzip -9n {} +
 echo "activate-noawait ldconfig" >"$work/$library/DEBIAN/triggers"
 echo "libcamrill $major $library (>= $upstream), $library (<< $after)" >"$work/$library/DEBIAN/shlibs"
 control "$library" <<END

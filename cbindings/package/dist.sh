@@ -15,12 +15,10 @@ export PC_PREFIX='${pcfiledir}/../..'
 stage "$root" "" /lib
 inventory sbom >"$doc/camrill.cdx.json"
 inventory third-party >"$doc/THIRD-PARTY.txt"
+std_notices "$doc"
 for file in README.md CHANGELOG.md docs/packaging.md docs/directives.md cbindings/package/camera.conf; do
 	install -m 644 "$file" "$doc/"
 done
-# The standard library's notices in full, where the compiler has them with it.
-notices=$(rustc --print sysroot)/share/doc/rust/COPYRIGHT-library.html
-[ ! -f "$notices" ] || install -m 644 "$notices" "$doc/COPYRIGHT-rust-std.html"
 
 # Whoever made it, whenever and on whatever file system, is not to be seen.
 tar -C "$dist/stage" --sort=name --format=ustar --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \

@@ -216,7 +216,8 @@ def third_party(target, features):
     if names:
         print("It includes crates that may each be used under MIT or Apache-2.0, foldhash (Zlib) and these:\n"
               "%s." % ", ".join(names))
-    print("The compiler carries its notices as share/doc/rust/COPYRIGHT-library.html.")
+    print("Its notices in full are in COPYRIGHT-rust-std.html beside this file; where the compiler that was used came")
+    print("without them, https://www.rust-lang.org/policies/licenses has more.")
 
     # The same text, Apache's above all, is given once, with the crates that it is for.
     texts = {}
