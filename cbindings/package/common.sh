@@ -1,5 +1,6 @@
-# Sourced by dist.sh and deb.sh, which the Makefile calls with its variables: what is packaged is built here, so that it
-# has the same bytes in whichever folder that is done.
+# shellcheck shell=sh
+# Sourced by dist.sh and deb.sh, which the Makefile calls with its variables: what is packaged is built here, so that
+# it has the same bytes in whichever folder that is done.
 set -eu
 umask 022
 export LC_ALL=C
@@ -15,7 +16,8 @@ is_repository() { [ "$(git rev-parse --show-toplevel 2>/dev/null)" = "$PWD" ]; }
 # Everything that is packaged bears one time: that of the last commit. `git archive` gives it to the files of a
 # source tarball.
 if [ -z "${SOURCE_DATE_EPOCH:-}" ]; then
-	if is_repository; then SOURCE_DATE_EPOCH=$(git log -1 --format=%ct); else SOURCE_DATE_EPOCH=$(stat -c %Y Cargo.toml); fi
+	SOURCE_DATE_EPOCH=$(stat -c %Y Cargo.toml)
+	if is_repository; then SOURCE_DATE_EPOCH=$(git log -1 --format=%ct); fi
 fi
 export SOURCE_DATE_EPOCH
 

@@ -33,8 +33,8 @@ stage "$work/stage" /usr "$lib"
 
 # In the packages the server uses the library that is a package too.
 # shellcheck disable=SC2086 # options are words
-$CC -std=c99 $cflags -Iinclude -o "$work/stage/usr/bin/camrill-server" examples-c/camrill-server.c examples-c/programs.c \
-	-L"$work/stage$lib" -lcamrill $LDFLAGS $ldflags
+$CC -std=c99 $cflags -Iinclude -o "$work/stage/usr/bin/camrill-server" \
+	examples-c/camrill-server.c examples-c/programs.c -L"$work/stage$lib" -lcamrill $LDFLAGS $ldflags
 "$STRIP" --strip-unneeded --remove-section=.comment "$work/stage/usr/bin/camrill-server"
 
 # take PACKAGE PATH...: what was staged goes into a package.

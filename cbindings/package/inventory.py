@@ -29,8 +29,8 @@ NOTICES = re.compile(r"(licen[cs]e|copying|copyright|notice|unlicense)", re.IGNO
 
 # The standard library's own parts, and what only programs that test or extend the compiler link.
 STD_OWN = {
-    "alloc", "core", "getopts", "panic_abort", "panic_unwind", "proc_macro", "profiler_builtins", "rustc_literal_escaper",
-    "std", "std_detect", "sysroot", "test", "unwind",
+    "alloc", "core", "getopts", "panic_abort", "panic_unwind", "proc_macro", "profiler_builtins",
+    "rustc_literal_escaper", "std", "std_detect", "sysroot", "test", "unwind",
 }
 
 
