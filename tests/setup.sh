@@ -22,7 +22,10 @@ has() { command -v "$1"; }
 # It lies in lib, in lib64 or in lib/<triple>.
 has_file() { ls /usr/lib/"$1" /usr/lib64/"$1" /usr/lib/*/"$1" 2>/dev/null | grep -q .; }
 
-has_pip() { { [ -x $tools/ffmpeg-new ] && [ -d $tools/python/playwright ]; } || python3 -m pip --version; }
+has_pip() {
+    { [ -x $tools/ffmpeg-new ] && [ -d $tools/python/playwright ] && [ -d $tools/python/cyclonedx ]; } ||
+        python3 -m pip --version
+}
 
 has_npm() { { [ -f $tools/players/hls.js ] && [ -f $tools/players/mpegts.js ]; } || npm --version; }
 
@@ -54,6 +57,9 @@ if [ "${1:-test}" = test ]; then
     need g++ has g++
     need clang has clang
     need pkg-config has pkg-config
+    need cmake has cmake
+    need dpkg-dev has dpkg-shlibdeps
+    need fakeroot has fakeroot
     need valgrind has valgrind
     need ffmpeg has ffmpeg
     need rtmpdump has rtmpdump
@@ -96,6 +102,12 @@ fi
 # What drives the browser; the browser is Debian's, which has H.264 and AAC.
 if [ "${1:-test}" = test ] && [ ! -d $tools/python/playwright ]; then
     python3 -m pip install --quiet --root-user-action=ignore --upgrade --target $tools/python playwright
+fi
+
+# CycloneDX's own schema, and what holds a list of parts to it.
+if [ "${1:-test}" = test ] && [ ! -d $tools/python/cyclonedx ]; then
+    python3 -m pip install --quiet --root-user-action=ignore --upgrade \
+        --target $tools/python 'cyclonedx-python-lib[json-validation]'
 fi
 
 # player NAME VERSION SHA512 FILE: a player for browsers. Its package is whole as it is, so npm only fetches it.

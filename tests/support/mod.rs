@@ -16,6 +16,7 @@ pub(crate) mod hls;
 pub(crate) mod host;
 pub(crate) mod http;
 pub(crate) mod http_player;
+pub(crate) mod linking;
 pub(crate) mod live;
 pub(crate) mod logs;
 pub(crate) mod netns;
