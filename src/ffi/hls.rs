@@ -4,9 +4,9 @@
 
 use std::ffi::{c_char, c_void};
 
-use super::convert::{c_string, optional_text, read, sized32};
+use super::convert::{c_string, optional_text, sized32};
 use super::feed::{Feed, Tracks, frame_and_data, names};
-use super::handle::{call, camrill_engine_t};
+use super::handle::camrill_engine_t;
 use super::owned::{self, Handle, Owned, on};
 use super::settings::Values;
 use super::types::*;
@@ -148,15 +148,11 @@ pub unsafe extern "C" fn camrill_hls_new(
 ) -> i32 {
     // SAFETY: the caller's contract.
     unsafe {
-        call(engine, |handle| {
-            if out.is_null() {
-                return Err(Error::new(Code::InvalidArgument, "out is NULL"));
-            }
-            let config = read(config)?;
+        owned::make(engine, config, out, |handle, config| {
             let is_fed = config.app.is_null() && config.name.is_null();
-            let feed = if is_fed { Some(Feed::new(tracks(&config))?) } else { None };
+            let feed = if is_fed { Some(Feed::new(tracks(config))?) } else { None };
             let name = if is_fed { None } else { Some(names(config.vhost, config.app, config.name)?) };
-            let settings = settings(&config, is_fed)?;
+            let settings = settings(config, is_fed)?;
             let callbacks = HlsCallbacks { on_file: config.on_file, on_remove: config.on_remove };
             let told = callbacks.on_file.is_some() || callbacks.on_remove.is_some();
             let id = handle.with(|engine| {
@@ -165,8 +161,7 @@ pub unsafe extern "C" fn camrill_hls_new(
                 handle.hls.insert(id, config.user, config.user_free, callbacks);
                 Ok(id)
             })?;
-            out.write(Box::into_raw(Box::new(camrill_hls_t { owned: Owned::new(handle, id), feed })));
-            Ok(CAMRILL_OK)
+            Ok(camrill_hls_t { owned: Owned::new(handle, id), feed })
         })
     }
 }

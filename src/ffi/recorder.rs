@@ -4,7 +4,7 @@
 
 use std::ffi::{c_char, c_void};
 
-use super::convert::{c_string, read, sized32, text};
+use super::convert::{c_string, sized32, text};
 use super::dispatch::{self, More};
 use super::feed::{Feed, Tracks, frame_and_data, names};
 use super::handle::{call, camrill_engine_t};
@@ -152,23 +152,18 @@ pub unsafe extern "C" fn camrill_recorder_new(
 ) -> i32 {
     // SAFETY: the caller's contract.
     unsafe {
-        call(engine, |handle| {
-            if out.is_null() {
-                return Err(Error::new(Code::InvalidArgument, "out is NULL"));
-            }
-            let config = read(config)?;
+        owned::make(engine, config, out, |handle, config| {
             let is_fed = config.app.is_null() && config.name.is_null();
-            let feed = if is_fed { Some(Feed::new(tracks(&config))?) } else { None };
+            let feed = if is_fed { Some(Feed::new(tracks(config))?) } else { None };
             let name = if is_fed { None } else { Some(names(config.vhost, config.app, config.name)?) };
-            let settings = settings(&config)?;
+            let settings = settings(config)?;
             let id = handle.with(|engine| {
                 let stream = name.map(|(vhost, app, name)| engine.name(vhost, app, name)).transpose()?;
                 let id = engine.dvr_open(DvrOptions { stream, settings })?;
                 handle.recorders.insert(id, config.user, config.user_free, config.on_file);
                 Ok(id)
             })?;
-            out.write(Box::into_raw(Box::new(camrill_recorder_t { owned: Owned::new(handle, id), feed })));
-            Ok(CAMRILL_OK)
+            Ok(camrill_recorder_t { owned: Owned::new(handle, id), feed })
         })
     }
 }
