@@ -229,7 +229,7 @@ fn recorders_of_one_stream_do_not_disturb_each_other() {
     client.sync();
     let own = settings(&format!("dvr_path {}/own.flv;", folder(&dir)));
     let id = host.run(move |engine| {
-        engine.dvr_open(DvrOptions { stream: Some(name_of("cam")), settings: own }).unwrap()
+        engine.dvr_open(DvrOptions { stream: Some(name_of("cam")), settings: own, by_host: false }).unwrap()
     });
     client.send_all(&all[20..40]);
     client.sync();
