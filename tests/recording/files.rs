@@ -2,23 +2,13 @@
 
 use std::time::Duration;
 
-use camrill::config::Dvr;
 use camrill::dvr::Names;
 use camrill::engine::DvrOptions;
-use camrill::hub::Name;
 
 use super::support::flv::{self, AUDIO, Tag, VIDEO};
 use super::support::repository;
 use super::support::rtmp_client::Media;
 use super::*;
-
-/// Settings as a configuration has them.
-fn settings(dvr: &str) -> Dvr {
-    let mut engine = Engine::new().unwrap();
-    engine.config_mut().load_text("test", &config(dvr)).unwrap();
-    let (settings, _) = camrill::config::Settings::from_config(engine.config()).unwrap();
-    Dvr::clone(settings.vhost("__defaultVhost__").unwrap().dvr.as_ref().unwrap())
-}
 
 /// Records a clip, reads the one file and asserts that it is what was published.
 #[track_caller]
@@ -165,10 +155,6 @@ fn a_path_has_every_variable_and_the_time_is_utc() {
     let date = String::from_utf8(date).unwrap();
     assert_eq!(name, format!("{}.{:03}-{ms}-0.flv", date.trim(), ms % 1000));
     assert!(names.root().ends_with("__defaultVhost__/live/cam.1"));
-}
-
-fn name_of(stream: &str) -> Name {
-    Name { vhost: "__defaultVhost__".into(), app: "live".into(), stream: stream.into() }
 }
 
 fn video(tags: &[Tag]) -> Vec<Vec<u8>> {
