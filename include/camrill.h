@@ -36,7 +36,7 @@
 #define CAMRILL_FRAME_INIT { (uint32_t)sizeof(camrill_frame_t), 0, 0, 0, NULL, 0 }
 #define CAMRILL_HLS_CONFIG_INIT \
     { (uint32_t)sizeof(camrill_hls_config_t), 0, NULL, NULL, NULL, 0, 0, NULL, 0, 0, 0, 0, 0, 0, 0, NULL, \
-      NULL, NULL, NULL, NULL, NULL, NULL, NULL }
+      NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
 #define CAMRILL_RECORDER_CONFIG_INIT \
     { (uint32_t)sizeof(camrill_recorder_config_t), 0, NULL, NULL, NULL, 0, 0, NULL, 0, NULL, 0, 0, 0, 0, 0, \
       0, 0, 0, 0, NULL, NULL, NULL, NULL }
@@ -710,8 +710,9 @@ typedef struct camrill_hls_config_t {
     uint32_t max_bytes;
     // CAMRILL_HLS_NO_AUDIO, CAMRILL_HLS_NO_VIDEO.
     uint32_t flags;
-    // 0.
-    uint32_t reserved;
+    // Segments that are encrypted (AES-128) with one key, before another is drawn; MPEG-TS only. 0 means that they are
+    // not encrypted.
+    uint32_t fragments_per_key;
     // The folder that it is written to; NULL or "" means that it is kept in memory, for camrill_hls_get().
     const char *path;
     // The playlist's name; NULL means `[app]/[stream].m3u8`, without a stream `live.m3u8`.
@@ -725,10 +726,16 @@ typedef struct camrill_hls_config_t {
     void *user;
     // Called last and exactly once, inside poll or camrill_engine_free(); may be NULL.
     void (*user_free)(void *user);
-    // Gets each file when it is whole: what a playlist names before that playlist. May be NULL.
+    // Gets each file when it is whole: what a playlist names before that playlist. It is told as it comes and not
+    // again, so one that can't be stored at once is to be copied, or left out. May be NULL.
     void (*on_file)(void *user, const struct camrill_hls_file_t *file);
     // A file that no playlist names any more and nobody should be fetching any more. May be NULL.
     void (*on_remove)(void *user, const char *name);
+    // A key's name; NULL means `[app]/[stream]-[seq].key`, without a stream `[seq].key`. It goes where the segments go:
+    // who serves it sees to it that not everybody gets it.
+    const char *key;
+    // The URL of the folder that players fetch keys from; NULL or "" means relative to the playlist.
+    const char *key_url;
 } camrill_hls_config_t;
 
 // What became of a recorder's file. Strings are UTF-8, never NULL, and valid only during the callback.
@@ -772,8 +779,8 @@ typedef struct camrill_file_sink_t {
     // be there already, and what to do then, is the host's affair. Answers CAMRILL_OK and writes what the others
     // are given as `file`, which may be NULL; or CAMRILL_EAGAIN, or another negative number: the file has failed.
     int32_t (*open)(void *user, const char *path, void **file);
-    // Writes all `size` bytes at `offset` from the file's beginning: most often at its end, and never beyond it.
-    // When an FLV file is complete its duration and index are written over what stands near its beginning; MP4 is
+    // Writes all `size` bytes at `offset` from the file's beginning: most often at its end, and never beyond it. They
+    // come once 64 KiB are there, or a second has passed. When an FLV file is complete its duration and index are written over what stands near its beginning; MP4 is
     // only written at its end. Answers CAMRILL_OK, CAMRILL_EAGAIN if it has written none of them, or another
     // negative number: the file has failed, and is closed next. `data` is valid only during the call.
     int32_t (*write)(void *user, void *file, uint64_t offset, const uint8_t *data, size_t size);

@@ -37,8 +37,8 @@ pub struct camrill_file_sink_t {
     /// are given as `file`, which may be NULL; or CAMRILL_EAGAIN, or another negative number: the file has failed.
     pub open:
         Option<unsafe extern "C" fn(user: *mut c_void, path: *const c_char, file: *mut *mut c_void) -> i32>,
-    /// Writes all `size` bytes at `offset` from the file's beginning: most often at its end, and never beyond it.
-    /// When an FLV file is complete its duration and index are written over what stands near its beginning; MP4 is
+    /// Writes all `size` bytes at `offset` from the file's beginning: most often at its end, and never beyond it. They
+    /// come once 64 KiB are there, or a second has passed. When an FLV file is complete its duration and index are written over what stands near its beginning; MP4 is
     /// only written at its end. Answers CAMRILL_OK, CAMRILL_EAGAIN if it has written none of them, or another
     /// negative number: the file has failed, and is closed next. `data` is valid only during the call.
     pub write: Option<
