@@ -780,8 +780,8 @@ typedef struct camrill_file_sink_t {
     // are given as `file`, which may be NULL; or CAMRILL_EAGAIN, or another negative number: the file has failed.
     int32_t (*open)(void *user, const char *path, void **file);
     // Writes all `size` bytes at `offset` from the file's beginning: most often at its end, and never beyond it. They
-    // come once 64 KiB are there, or a second has passed. When an FLV file is complete its duration and index are written over what stands near its beginning; MP4 is
-    // only written at its end. Answers CAMRILL_OK, CAMRILL_EAGAIN if it has written none of them, or another
+    // come once 64 KiB are there, or a second has passed. When an FLV file is complete its duration and index are
+    // written over what stands near its beginning; MP4 is only written at its end. Answers CAMRILL_OK, CAMRILL_EAGAIN if it has written none of them, or another
     // negative number: the file has failed, and is closed next. `data` is valid only during the call.
     int32_t (*write)(void *user, void *file, uint64_t offset, const uint8_t *data, size_t size);
     // Closes a file, once for each that was opened. `complete` is 1 if all of it was written, or 0: after a

@@ -308,11 +308,9 @@ unsafe fn destroy(pointer: *mut camrill_engine_t, tells: bool) {
     let outer = logger::begin(handle.level);
     // A panic while it is torn down must not keep the host from its memory.
     let _ = guarded(|| {
-        let mut engine = handle.engine.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let engine = handle.engine.lock().unwrap_or_else(PoisonError::into_inner).take();
         #[cfg(feature = "dvr")]
-        if let Some(engine) = engine.as_mut().filter(|_| handle.check().is_ok()) {
-            super::sink::finish(&handle, engine);
-        }
+        let engine = engine.map(|engine| super::sink::finish(&handle, engine));
         drop(engine);
         Ok(())
     });

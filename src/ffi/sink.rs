@@ -38,8 +38,8 @@ pub struct camrill_file_sink_t {
     pub open:
         Option<unsafe extern "C" fn(user: *mut c_void, path: *const c_char, file: *mut *mut c_void) -> i32>,
     /// Writes all `size` bytes at `offset` from the file's beginning: most often at its end, and never beyond it. They
-    /// come once 64 KiB are there, or a second has passed. When an FLV file is complete its duration and index are written over what stands near its beginning; MP4 is
-    /// only written at its end. Answers CAMRILL_OK, CAMRILL_EAGAIN if it has written none of them, or another
+    /// come once 64 KiB are there, or a second has passed. When an FLV file is complete its duration and index are
+    /// written over what stands near its beginning; MP4 is only written at its end. Answers CAMRILL_OK, CAMRILL_EAGAIN if it has written none of them, or another
     /// negative number: the file has failed, and is closed next. `data` is valid only during the call.
     pub write: Option<
         unsafe extern "C" fn(
@@ -103,9 +103,10 @@ pub(super) fn deliver(handle: &camrill_engine_t, recorder: u32, job: FileJob) ->
     handle.with(|engine| engine.dvr_done(recorder, answer))
 }
 
-/// The engine, which the handle holds no more, is to end: so do the host's files.
-pub(super) fn finish(handle: &camrill_engine_t, engine: &mut Engine) {
-    while engine.finish_files() {
+/// The engine, which the handle holds no more, is to end: so do the host's files, if it can still be asked and they are
+/// this process's.
+pub(super) fn finish(handle: &camrill_engine_t, mut engine: Engine) -> Engine {
+    while handle.check().is_ok() && engine.finish_files() {
         while let Some(event) = engine.poll_event() {
             let crate::engine::Event::RecorderFile { recorder, job } = event else { continue };
             let answer = match act(handle, recorder, job) {
@@ -116,6 +117,7 @@ pub(super) fn finish(handle: &camrill_engine_t, engine: &mut Engine) {
             let _ = engine.dvr_done(recorder, answer);
         }
     }
+    engine
 }
 
 /// Closes what is still open, since the engine can't any more.

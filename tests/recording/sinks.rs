@@ -97,11 +97,9 @@ fn a_hosts_files_are_what_the_disk_would_have() {
         while !is_written || own.closed.len() < on_disk.len() {
             let event = host.event(Some);
             match &event {
-                Event::Recording { recorder: id, path, news, .. } if *id != recorder => {
-                    if let DvrNews::Closed { duration_us, bytes } = news {
-                        on_disk.push((PathBuf::from(path), *duration_us, *bytes));
-                    }
-                }
+                Event::Recording {
+                    recorder: id, path, news: DvrNews::Closed { duration_us, bytes }, ..
+                } if *id != recorder => on_disk.push((PathBuf::from(path), *duration_us, *bytes)),
                 Event::RecorderEnded { recorder: id } => is_written |= *id != recorder,
                 _ => {}
             }
