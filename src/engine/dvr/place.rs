@@ -196,3 +196,41 @@ pub(super) fn refuse(settings: &crate::config::Dvr) -> Option<&'static str> {
     .into_iter()
     .find_map(|(is_asked, what)| is_asked.then_some(what))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(offset: u64) -> FileJob {
+        FileJob::Write { file: 1, offset, bytes: Bytes::from_static(b"x") }
+    }
+
+    #[test]
+    fn the_host_is_asked_once_and_again_when_it_had_no_time() {
+        let (mut files, now) = (HostFiles::default(), Time::from_millis(5));
+        assert!(!files.is_busy() && files.ask(now).is_none() && files.answered().is_none());
+        files.put(now, job(0));
+        assert!(files.is_busy() && files.answered().is_none(), "it has not been asked");
+        assert_eq!(files.ask(now), Some(job(0)));
+        assert_eq!((files.ask(now), files.due()), (None, None));
+        assert_eq!(files.answered(), Some(job(0)));
+        assert!(files.answered().is_none() && !files.is_busy());
+        files.put_back(now, job(0));
+        assert_eq!((files.ask(now), files.due()), (None, Some(now + AGAIN)));
+        assert_eq!(files.ask(now + AGAIN), Some(job(0)));
+    }
+
+    #[test]
+    fn others_have_their_turn_between_many_jobs() {
+        let (mut files, now) = (HostFiles::default(), Time::from_millis(5));
+        let mut at_once = 0;
+        for offset in 0..100 {
+            files.put(now, job(offset));
+            at_once += u32::from(files.ask(now).is_some());
+            assert!(files.due().is_none_or(|due| due == now + PAUSE));
+            files.ask(now + PAUSE);
+            assert_eq!(files.answered(), Some(job(offset)));
+        }
+        assert_eq!(at_once, 100 - 100 / JOBS_IN_A_ROW);
+    }
+}
