@@ -36,10 +36,11 @@
 #define CAMRILL_FRAME_INIT { (uint32_t)sizeof(camrill_frame_t), 0, 0, 0, NULL, 0 }
 #define CAMRILL_HLS_CONFIG_INIT \
     { (uint32_t)sizeof(camrill_hls_config_t), 0, NULL, NULL, NULL, 0, 0, NULL, 0, 0, 0, 0, 0, 0, 0, NULL, \
-      NULL, NULL, NULL, NULL, NULL, NULL, NULL }
+      NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
 #define CAMRILL_RECORDER_CONFIG_INIT \
     { (uint32_t)sizeof(camrill_recorder_config_t), 0, NULL, NULL, NULL, 0, 0, NULL, 0, NULL, 0, 0, 0, 0, 0, \
-      0, 0, 0, 0, NULL, NULL, NULL }
+      0, 0, 0, 0, NULL, NULL, NULL, NULL }
+#define CAMRILL_FILE_SINK_INIT { (uint32_t)sizeof(camrill_file_sink_t), 0, NULL, NULL, NULL }
 #define CAMRILL_RETRY_INIT { 0, 0, 0, 0, 0, 0, { 0, 0 } }
 #define CAMRILL_INGEST_CONFIG_INIT \
     { (uint32_t)sizeof(camrill_ingest_config_t), 0, NULL, NULL, NULL, NULL, 0, 0, 0, CAMRILL_RETRY_INIT, NULL, \
@@ -281,7 +282,7 @@
 // nothing, or not this track, can be recorded.
 #define CAMRILL_RECORDER_FAILED 3
 
-// Frames were left out, since the disk was too slow.
+// Frames were left out, since the disk or the sink was too slow.
 #define CAMRILL_RECORDER_DROPPED 4
 
 // An ingest: the stream is pulled in.
@@ -709,8 +710,9 @@ typedef struct camrill_hls_config_t {
     uint32_t max_bytes;
     // CAMRILL_HLS_NO_AUDIO, CAMRILL_HLS_NO_VIDEO.
     uint32_t flags;
-    // 0.
-    uint32_t reserved;
+    // Segments that are encrypted (AES-128) with one key, before another is drawn; MPEG-TS only. 0 means that they are
+    // not encrypted.
+    uint32_t fragments_per_key;
     // The folder that it is written to; NULL or "" means that it is kept in memory, for camrill_hls_get().
     const char *path;
     // The playlist's name; NULL means `[app]/[stream].m3u8`, without a stream `live.m3u8`.
@@ -724,10 +726,16 @@ typedef struct camrill_hls_config_t {
     void *user;
     // Called last and exactly once, inside poll or camrill_engine_free(); may be NULL.
     void (*user_free)(void *user);
-    // Gets each file when it is whole: what a playlist names before that playlist. May be NULL.
+    // Gets each file when it is whole: what a playlist names before that playlist. It is told as it comes and not
+    // again, so one that can't be stored at once is to be copied, or left out. May be NULL.
     void (*on_file)(void *user, const struct camrill_hls_file_t *file);
     // A file that no playlist names any more and nobody should be fetching any more. May be NULL.
     void (*on_remove)(void *user, const char *name);
+    // A key's name; NULL means `[app]/[stream]-[seq].key`, without a stream `[seq].key`. It goes where the segments go:
+    // who serves it sees to it that not everybody gets it.
+    const char *key;
+    // The URL of the folder that players fetch keys from; NULL or "" means relative to the playlist.
+    const char *key_url;
 } camrill_hls_config_t;
 
 // What became of a recorder's file. Strings are UTF-8, never NULL, and valid only during the callback.
@@ -749,6 +757,38 @@ typedef struct camrill_recorder_file_t {
     // 0.
     uint32_t reserved;
 } camrill_recorder_file_t;
+
+// Where a recorder's files go instead of the disk: a card with a file system of its own, an encrypted one, memory,
+// a socket. Start from CAMRILL_FILE_SINK_INIT; all functions must be there.
+//
+// They are given the recorder's `user`, run on the loop's thread inside camrill_engine_poll() and
+// camrill_engine_run(), and may call what other callbacks may. They should return soon: meanwhile nothing else is
+// done. One that can't answers CAMRILL_EAGAIN and is asked for the same again, 20 ms later; what is to be written
+// until then waits, up to 4 MiB and preroll_bytes, and beyond that frames are left out up to a keyframe, which
+// on_file is told with CAMRILL_RECORDER_DROPPED.
+//
+// camrill_engine_free() has what is left written and the files closed, before it calls `user_free`: then whoever
+// answers CAMRILL_EAGAIN is asked no more, and the file is closed as it is. In a child after fork() nothing is
+// called.
+typedef struct camrill_file_sink_t {
+    // sizeof(camrill_file_sink_t).
+    uint32_t struct_size;
+    // 0.
+    uint32_t reserved;
+    // Opens an empty file of this name, which is the config's `path` with its variables filled in; whether it may
+    // be there already, and what to do then, is the host's affair. Answers CAMRILL_OK and writes what the others
+    // are given as `file`, which may be NULL; or CAMRILL_EAGAIN, or another negative number: the file has failed.
+    int32_t (*open)(void *user, const char *path, void **file);
+    // Writes all `size` bytes at `offset` from the file's beginning: most often at its end, and never beyond it. They
+    // come once 64 KiB are there, or a second has passed. When an FLV file is complete its duration and index are
+    // written over what stands near its beginning; MP4 is only written at its end. Answers CAMRILL_OK, CAMRILL_EAGAIN if it has written none of them, or another
+    // negative number: the file has failed, and is closed next. `data` is valid only during the call.
+    int32_t (*write)(void *user, void *file, uint64_t offset, const uint8_t *data, size_t size);
+    // Closes a file, once for each that was opened. `complete` is 1 if all of it was written, or 0: after a
+    // failure, or where the engine's end has cut it short, when it plays as far as it goes. Answers CAMRILL_OK, or a
+    // negative number: the file has failed; it is closed all the same.
+    int32_t (*close)(void *user, void *file, int32_t complete);
+} camrill_file_sink_t;
 
 // How a recorder is made. Start from CAMRILL_RECORDER_CONFIG_INIT. Strings and buffers are copied.
 typedef struct camrill_recorder_config_t {
@@ -772,7 +812,7 @@ typedef struct camrill_recorder_config_t {
     size_t audio_config_size;
     // A file's name, such as `/sd/[2006]-[01]-[02]/[15].[04].[05].mp4`: the suffix chooses FLV or MP4, and a
     // path without either is a folder. `[vhost] [app] [stream] [seq] [timestamp]` are known too. One that is
-    // there is not written over: the next free name like it is taken. Not NULL.
+    // there is not written over: the next free name like it is taken, where the library writes it. Not NULL.
     const char *path;
     // Length of a file of CAMRILL_RECORDER_SEGMENT; 0 means 30000.
     uint32_t duration_ms;
@@ -800,6 +840,10 @@ typedef struct camrill_recorder_config_t {
     void (*user_free)(void *user);
     // Is told what became of each file. May be NULL.
     void (*on_file)(void *user, const struct camrill_recorder_file_t *file);
+    // Who writes the files; copied. NULL: the library does, to the disk. With one there is no looking for a name that
+    // is free, and CAMRILL_EINVAL for what would have to look through a folder or to read a file: max_age_s,
+    // max_bytes, CAMRILL_RECORDER_APPEND, CAMRILL_RECORDER_FASTSTART.
+    const struct camrill_file_sink_t *sink;
 } camrill_recorder_config_t;
 
 // How often, and for how long, an ingest or a forward is tried. A part of their configs, which doesn't grow.
@@ -1273,8 +1317,8 @@ void camrill_hls_free(struct camrill_hls_t *hls);
 
 // Makes a recorder of a stream, or of frames that come with camrill_recorder_write(), and writes it to `out`.
 // It is apart from the configuration's, and joins a stream that is published at its next keyframe. Files are
-// written on the library's disk thread, so that a card that stalls holds nothing up. CAMRILL_EINVAL for a
-// value out of its range, CAMRILL_ENOENT if the vhost is not configured. `user_free` is not called on failure.
+// written on the library's disk thread, so that a card that stalls holds nothing up, or by the config's `sink`.
+// CAMRILL_EINVAL for a value out of its range, CAMRILL_ENOENT if the vhost is not configured. `user_free` is not called on failure.
 int32_t camrill_recorder_new(struct camrill_engine_t *engine,
                              const struct camrill_recorder_config_t *config,
                              struct camrill_recorder_t **out);

@@ -204,15 +204,16 @@ fn structs_have_the_same_layout_in_c_and_in_rust() {
         camrill_hls_file_t { struct_size, kind, name, data, size, duration_us }
         camrill_hls_config_t {
             struct_size, format, vhost, app, name, video_codec, audio_codec, audio_config, audio_config_size,
-            fragment_ms, window_ms, part_ms, max_bytes, flags, reserved, path, playlist, segment, header, user,
-            user_free, on_file, on_remove
+            fragment_ms, window_ms, part_ms, max_bytes, flags, fragments_per_key, path, playlist, segment, header,
+            user, user_free, on_file, on_remove, key, key_url
         }
         camrill_recorder_file_t { struct_size, what, path, reason, duration_us, bytes, frames, reserved }
         camrill_recorder_config_t {
             struct_size, plan, vhost, app, name, video_codec, audio_codec, audio_config, audio_config_size, path,
             duration_ms, fragment_ms, preroll_ms, preroll_bytes, keep_ms, max_age_s, max_bytes, flags, reserved,
-            user, user_free, on_file
+            user, user_free, on_file, sink
         }
+        camrill_file_sink_t { struct_size, reserved, open, write, close }
         camrill_retry_t { first_ms, longest_ms, tries, stable_ms, connect_ms, stall_ms, reserved }
         camrill_relay_state_t { struct_size, direction, relay, stream, state, next_ms, reason, url }
         camrill_ingest_config_t {

@@ -31,6 +31,7 @@ fn program(name: &str) -> PathBuf {
             "own-page",
             "record-on-trigger",
             "relay",
+            "serve-from-ram",
             "smallest-server",
             "transport-mbedtls",
             "transport-openssl",
@@ -304,6 +305,64 @@ fn record_on_trigger_records_what_came_before() {
     let out = Command::new(program("record-on-trigger")).output().expect("the program");
     assert_eq!(out.status.code(), Some(2));
     assert!(text(&out.stderr).starts_with("usage: record-on-trigger"));
+}
+
+/// What the encoder has given is what a player sees, picture by picture; who asks for what is to come waits for it.
+#[test]
+fn serve_from_ram_has_every_picture_of_the_encoders() {
+    let dir = TempDir::new();
+    let clip = dir.join("clip.h264");
+    let mut encoder = clients::ffmpeg();
+    encoder.args(["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=9", "-c:v", "libx264"]);
+    encoder.args(["-bf", "0", "-g", "25", "-x264-params", "aud=1"]).arg(&clip);
+    assert!(encoder.status().expect("ffmpeg").success());
+    let clip = clip.display().to_string();
+    // 150 pictures are three segments; the fourth needs a keyframe more.
+    let pictures = |options: &[&str], input: &str| {
+        let mut ffmpeg = clients::ffmpeg();
+        ffmpeg.args(options).args(["-i", input, "-map", "0:v", "-frames:v", "150", "-f", "framemd5", "-"]);
+        let out = ffmpeg.output().expect("ffmpeg");
+        let lines = text(&out.stdout);
+        let hash = |line: &str| line.rsplit(',').next().map(|hash| hash.trim().to_owned());
+        lines.lines().filter(|line| !line.starts_with('#')).filter_map(hash).collect::<Vec<_>>()
+    };
+
+    let (mut server, mut stdin) = Process::fed(logged("serve-from-ram").arg("127.0.0.1:0"));
+    let port = number(&server.wait_log(1, "http://127.0.0.1:"), "127.0.0.1:");
+    let ask = |path: &str| {
+        let mut socket = std::net::TcpStream::connect(("127.0.0.1", port)).expect("a server");
+        write!(socket, "GET /camera/{path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            .expect("a request");
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer).expect("a server that answers");
+        text(&answer)
+    };
+    let url = format!("http://127.0.0.1:{port}/camera/live.m3u8");
+    let all = std::fs::read(&clip).expect("the clip");
+    let (first, rest) = all.split_at(all.len() / 2);
+    std::thread::scope(|scope| {
+        // Both ask before there is anything.
+        let player = scope.spawn(|| pictures(&["-live_start_index", "0"], &url));
+        let waiting = scope.spawn(|| ask("live.m3u8"));
+        stdin.write_all(first).expect("a program that reads");
+        let list = waiting.join().expect("an answer");
+        assert!(list.starts_with("HTTP/1.1 200 ") && list.contains("\n0.m4s\n"), "{list}");
+        let to_come = scope.spawn(|| ask("live.m3u8?_HLS_msn=3"));
+        assert!(ask("9.m4s").starts_with("HTTP/1.1 404 "));
+        assert!(ask("live.m3u8?_HLS_msn=x").starts_with("HTTP/1.1 400 "));
+        stdin.write_all(rest).expect("a program that reads");
+        let list = to_come.join().expect("an answer");
+        assert!(list.contains("\n3.m4s\n") && list.contains("#EXT-X-PART:"), "{list}");
+        let (seen, made) = (player.join().expect("pictures"), pictures(&[], &clip));
+        assert_eq!((seen.len(), made.len()), (150, 150));
+        assert!(seen == made, "a picture differs");
+    });
+    drop(stdin);
+    assert!(server.wait_end(Duration::from_secs(3)).is_some_and(|status| status.success()));
+    assert!(server.said().iter().all(|line| !line.contains("left out")), "{:?}", server.said());
+    let taken = Command::new(program("serve-from-ram")).arg("port").output().expect("the program");
+    assert_eq!(taken.status.code(), Some(1));
+    assert!(text(&taken.stderr).contains("listen"), "{}", text(&taken.stderr));
 }
 
 /// What one server is sent another one has, tag by tag, also when that comes only later.

@@ -17,6 +17,7 @@ fn generated() -> String {
         "publisher",
         "http",
         "hls",
+        "sink",
         "recorder",
         "relays",
         "tls",

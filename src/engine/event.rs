@@ -81,6 +81,14 @@ pub enum Event {
         /// What became of it.
         news: super::DvrNews,
     },
+    /// A recorder whose files the host writes wants something done; the answer is [`super::Engine::dvr_done`].
+    #[cfg(feature = "dvr")]
+    RecorderFile {
+        /// The recorder.
+        recorder: u32,
+        /// What is to be done.
+        job: super::FileJob,
+    },
     /// A recorder has ended, and its files are written; nothing more is told of it.
     #[cfg(feature = "dvr")]
     RecorderEnded {

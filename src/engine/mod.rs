@@ -84,7 +84,7 @@ use timers::{Alarm, Timers};
 pub use accept::Role;
 pub use dial::ADDRESSES_MAX;
 #[cfg(feature = "dvr")]
-pub use dvr::{DvrNews, DvrOptions};
+pub use dvr::{DvrNews, DvrOptions, FileAnswer, FileJob};
 pub use encoder::FrameSource;
 pub use event::{Action, Admission, ClientInfo, Doing, Event, Stats, StreamInfo, Subject};
 pub use forward::ForwardOptions;

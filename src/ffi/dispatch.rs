@@ -64,6 +64,8 @@ fn deliver(handle: &camrill_engine_t, event: Event) -> Result<()> {
             super::recorder::deliver(handle, event);
             return Ok(());
         }
+        #[cfg(feature = "dvr")]
+        Event::RecorderFile { recorder, job } => return super::sink::deliver(handle, recorder, job),
         Event::Relay(news) => {
             super::relays::deliver(handle, &news);
             return Ok(());

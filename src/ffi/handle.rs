@@ -29,7 +29,9 @@ pub struct camrill_engine_t {
     #[cfg(feature = "hls")]
     pub(super) hls: owned::Callbacks<super::hls::HlsCallbacks>,
     #[cfg(feature = "dvr")]
-    pub(super) recorders: owned::Callbacks<super::recorder::OnFile>,
+    pub(super) recorders: owned::Callbacks<super::recorder::RecorderCallbacks>,
+    #[cfg(feature = "dvr")]
+    pub(super) files: super::sink::Files,
     #[cfg(feature = "http")]
     pub(super) mounts: owned::Callbacks<super::http::MountCallbacks>,
     /// Until the host's memory of it is gone; what is made of it asks first.
@@ -88,6 +90,8 @@ impl camrill_engine_t {
             hls: owned::Callbacks::default(),
             #[cfg(feature = "dvr")]
             recorders: owned::Callbacks::default(),
+            #[cfg(feature = "dvr")]
+            files: super::sink::Files::default(),
             #[cfg(feature = "http")]
             mounts: owned::Callbacks::default(),
             alive: Arc::new(AtomicBool::new(true)),
@@ -304,7 +308,10 @@ unsafe fn destroy(pointer: *mut camrill_engine_t, tells: bool) {
     let outer = logger::begin(handle.level);
     // A panic while it is torn down must not keep the host from its memory.
     let _ = guarded(|| {
-        drop(handle.engine.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let engine = handle.engine.lock().unwrap_or_else(PoisonError::into_inner).take();
+        #[cfg(feature = "dvr")]
+        let engine = engine.map(|engine| super::sink::finish(&handle, engine));
+        drop(engine);
         Ok(())
     });
     let lines = logger::end(outer);
@@ -314,6 +321,10 @@ unsafe fn destroy(pointer: *mut camrill_engine_t, tells: bool) {
             // SAFETY: as in `hand_over`.
             unsafe { on_log(handle.callbacks.user, line.level as i32, line.client, text.as_ptr()) };
         }
+    }
+    #[cfg(feature = "dvr")]
+    if handle.process == std::process::id() {
+        super::sink::abandon(&handle);
     }
     handle.publishers.end_all();
     handle.relays.end_all();

@@ -25,6 +25,8 @@ mod recorder;
 mod relays;
 #[cfg(any(feature = "hls", feature = "dvr"))]
 mod settings;
+#[cfg(feature = "dvr")]
+mod sink;
 mod tls;
 mod transport;
 mod types;
@@ -42,6 +44,8 @@ pub use publisher::*;
 #[cfg(feature = "dvr")]
 pub use recorder::*;
 pub use relays::*;
+#[cfg(feature = "dvr")]
+pub use sink::*;
 pub use tls::*;
 pub use transport::*;
 pub use types::*;

@@ -6,7 +6,7 @@ use std::ffi::{c_char, c_void};
 use std::time::Duration;
 
 use super::control::put_ids;
-use super::convert::{array, c_string, read, sized32, text, write};
+use super::convert::{array, c_string, sized32, text, write};
 use super::dispatch::{self, More};
 use super::feed::names;
 use super::handle::{call, camrill_engine_t};
@@ -240,19 +240,14 @@ pub unsafe extern "C" fn camrill_ingest_new(
 ) -> i32 {
     // SAFETY: the caller's contract.
     unsafe {
-        call(engine, |handle| {
-            if out.is_null() {
-                return Err(Error::new(Code::InvalidArgument, "out is NULL"));
-            }
-            let config = read(config)?;
-            let options = ingest_options(&config)?;
+        owned::make(engine, config, out, |handle, config| {
+            let options = ingest_options(config)?;
             let id = handle.with(|engine| {
                 let id = engine.ingest_open(&options)?;
                 handle.relays.insert(id, config.user, config.user_free, config.on_state);
                 Ok(id)
             })?;
-            out.write(Box::into_raw(Box::new(camrill_ingest_t { owned: Owned::new(handle, id) })));
-            Ok(CAMRILL_OK)
+            Ok(camrill_ingest_t { owned: Owned::new(handle, id) })
         })
     }
 }
@@ -300,19 +295,14 @@ pub unsafe extern "C" fn camrill_forward_new(
 ) -> i32 {
     // SAFETY: the caller's contract.
     unsafe {
-        call(engine, |handle| {
-            if out.is_null() {
-                return Err(Error::new(Code::InvalidArgument, "out is NULL"));
-            }
-            let config = read(config)?;
-            let options = forward_options(&config)?;
+        owned::make(engine, config, out, |handle, config| {
+            let options = forward_options(config)?;
             let id = handle.with(|engine| {
                 let id = engine.forward_open(&options)?;
                 handle.relays.insert(id, config.user, config.user_free, config.on_state);
                 Ok(id)
             })?;
-            out.write(Box::into_raw(Box::new(camrill_forward_t { owned: Owned::new(handle, id) })));
-            Ok(CAMRILL_OK)
+            Ok(camrill_forward_t { owned: Owned::new(handle, id) })
         })
     }
 }
