@@ -118,7 +118,7 @@ impl Web {
             Source::File(_) => true,
             Source::Host(answer) => answer.is_full(),
             Source::None | Source::Live => false,
-            #[cfg(feature = "hls")]
+            #[cfg(any(feature = "hls", feature = "dvr"))]
             Source::Waiting => false,
         }
     }
