@@ -141,11 +141,12 @@ fn inits() -> Vec<(String, String)> {
         (Codec::Mp3, vec![0xff, 0xfb, 0x90, 0x64]),
         (Codec::Mp3, vec![0xff, 0xf3, 0x84, 0xc4]),
         (Codec::Opus, b"OpusHead\x01\x02\x38\x01\x80\xbb\0\0\0\0\0".to_vec()),
+        (Codec::G711A, vec![0xd5]),
     ];
     let all = headers.into_iter().map(|(codec, payload)| {
         let is_video = matches!(codec, Codec::H264 | Codec::H265 | Codec::Av1 | Codec::Vp9);
         let kind = if is_video { Kind::Video } else { Kind::Audio };
-        let role = if codec == Codec::Mp3 { Role::Key } else { Role::Header };
+        let role = if codec.has_header() { Role::Header } else { Role::Key };
         let relay = Default::default();
         let frame = Frame { kind, codec, role, dts: 0, pts: 0, payload: payload.into(), relay };
         let tracks = Tracks::new(Some(&frame).filter(|_| is_video), Some(&frame).filter(|_| !is_video));

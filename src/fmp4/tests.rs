@@ -22,7 +22,7 @@ const MP3_FRAME: &[u8] = &[0xff, 0xfb, 0x90, 0x64, 1, 2, 3];
 
 fn frame(codec: Codec, role: Role, payload: impl Into<Bytes>) -> Frame {
     let kind = match codec {
-        Codec::Aac | Codec::Mp3 | Codec::Opus | Codec::G711A => Kind::Audio,
+        Codec::Aac | Codec::Mp3 | Codec::Opus | Codec::Flac | Codec::G711A | Codec::Other(11) => Kind::Audio,
         Codec::Script => Kind::Data,
         _ => Kind::Video,
     };
@@ -203,8 +203,10 @@ fn what_is_no_track() {
     for codec in [Codec::Vp8, Codec::Other(2)] {
         assert_eq!(video(&frame(codec, Role::Key, &[0][..])), NotTracks::Unsupported(codec));
     }
-    let g711 = audio(&frame(Codec::G711A, Role::Key, &[0][..]));
-    assert_eq!(g711.to_string(), "PCMA has no mapping to MP4 that players know");
+    let speex = audio(&frame(Codec::Other(11), Role::Key, &[0][..]));
+    assert_eq!(speex.to_string(), "FLV11 has no mapping to MP4 that players know");
+    assert_eq!(audio(&frame(Codec::G711A, Role::Header, &[0][..])), NotTracks::NotHeader(Codec::G711A));
+    assert_eq!(audio(&frame(Codec::Flac, Role::Key, &[0][..])), NotTracks::NotHeader(Codec::Flac));
     assert_eq!(video(&picture(Role::Key, 0, 0, 9)), NotTracks::NotHeader(Codec::H264));
     assert_eq!(video(&aac_header()), NotTracks::NotHeader(Codec::Aac));
     assert_eq!(audio(&avc_header()), NotTracks::NotHeader(Codec::H264));
