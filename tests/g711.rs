@@ -176,3 +176,35 @@ fn transport_streams_are_without_it_and_say_so() {
     let master = http::get(server.http(), "/live/test.m3u8").text();
     assert!(master.contains(r#"CODECS="avc1."#) && !master.contains("fLaC"), "{master}");
 }
+
+/// FLAC that was published as such, in stereo and of another rate.
+#[test]
+fn flac_is_carried_as_it_is() {
+    let dir = TempDir::new();
+    let codecs = ["-map", "1:a", "-c:a", "flac", "-ac", "2", "-map", "0:v", "-c:v", "libx264", "-g", "25"];
+    let sent = clients::encode(clients::new_ffmpeg, &dir, &codecs);
+    let recorded = dir.join("recorded.mp4");
+    let server = Server::start_http(&format!(
+        "hls {{ enabled on; hls_fragment 1; hls_ctx off; hls_use_fmp4 on; }}
+         dvr {{ enabled on; dvr_path {}; }}",
+        recorded.display()
+    ));
+    clients::publish(clients::new_ffmpeg(), &sent, &server.url("test")).finish();
+    server.wait_unpublish("test", 1);
+    let mut connection = Connection::open(server.http());
+    let segments = Playlist::read(&connection.get("/live/test.m3u8").text()).segments;
+    let map = segments[0].map.clone().expect("an initialization section");
+    let uris = [map].into_iter().chain(segments.into_iter().map(|segment| segment.uri));
+    let whole: Vec<u8> = uris.flat_map(|uri| connection.get(&format!("/live/{uri}")).body).collect();
+    let hls = dir.join("hls.mp4");
+    std::fs::write(&hls, whole).expect("a folder to write to");
+    drop(server);
+
+    let samples = decoded(clients::new_ffmpeg(), &sent);
+    assert!(samples.len() > 2 * 48_000 * 2 * 2);
+    for ffmpeg in [clients::ffmpeg, clients::new_ffmpeg] {
+        for file in [&hls, &recorded] {
+            assert!(decoded(ffmpeg(), file) == samples, "{}: other sound", file.display());
+        }
+    }
+}

@@ -1,4 +1,5 @@
-//! Parameter sets and framing of the codecs that the library understands. Slices in, values out.
+//! Parameter sets and framing of the codecs that the library understands, and G.711's way into FLAC. Slices in,
+//! values out.
 
 pub mod aac;
 pub mod annexb;

@@ -69,8 +69,8 @@ pub fn video_track(frame: &Frame) -> Option<VideoTrack> {
     Some(track)
 }
 
-/// The audio track that `frame` describes: any audio header, or any frame of MP3 or G.711, which have
-/// none. `None` for other frames, and for a header of AAC or FLAC or a frame of MP3 that isn't one.
+/// The audio track that `frame` describes: any audio header, or any frame of MP3, G.711 or a codec that isn't
+/// understood, which have none. `None` for other frames, and for a header of AAC or FLAC or a frame of MP3 that isn't one.
 pub fn audio_track(frame: &Frame) -> Option<AudioTrack> {
     if frame.kind != Kind::Audio {
         return None;
@@ -102,7 +102,8 @@ pub fn audio_track(frame: &Frame) -> Option<AudioTrack> {
             let info = StreamInfo::parse(&frame.payload).ok()?;
             Some(AudioTrack { sample_rate: info.sample_rate, channels: info.channels, ..track })
         }
-        (_, Role::Header) => Some(track),
+        // Which codec it is decides what can carry it.
+        (_, Role::Header) | (Codec::Other(_), Role::Key) => Some(track),
         _ => None,
     }
 }
@@ -157,6 +158,8 @@ mod tests {
         assert_eq!(says(Codec::Aac, Role::Key, b"\x12\x10"), None);
         assert_eq!(says(Codec::Mp3, Role::Key, b"\xff\xfb\x90\x00"), Some((0, 44100, 2)));
         assert_eq!(says(Codec::G711U, Role::Key, b"x"), Some((0, 8000, 1)));
+        assert_eq!(says(Codec::Other(11), Role::Key, b"x"), Some((0, 0, 0)));
+        assert_eq!(says(Codec::Other(11), Role::Mark, b""), None);
         assert_eq!(says(Codec::Opus, Role::Header, b"OpusHead\x01\x02"), Some((0, 48000, 2)));
         let streaminfo = b"\x10\0\x10\0\0\0\0\0\0\0\x0b\xb8\x02\xf0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
         assert_eq!(says(Codec::Flac, Role::Header, streaminfo), Some((0, 48000, 2)));

@@ -22,7 +22,7 @@ const RICE_MAX: u32 = 14;
 
 /// The frame header's words for what never changes: 8 kHz, and a channel of 16 bits (9.1.2 to 9.1.4).
 const RATE_8K: u8 = 0b0100;
-const MONO_16: u8 = 0b0000_100_0;
+const MONO_16: u8 = 0b0000_1000;
 /// A block size of 16 bits, less one, stands behind the coded number (9.1.1).
 const BLOCK_16: u8 = 0b0111;
 /// The sync code, and blocks of various sizes: they are as long as the publisher's frames.

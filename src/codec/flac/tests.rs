@@ -82,7 +82,7 @@ fn decoded(frame: &[u8]) -> (u64, Vec<i32>, &[u8]) {
             }
         }
     }
-    while b.remaining() % 8 != 0 {
+    while !b.remaining().is_multiple_of(8) {
         assert_eq!(b.bits(1), Ok(0), "padding");
     }
     let end = at(&b) + 2;
