@@ -48,13 +48,14 @@ impl Adapter {
             (Codec::G711U, Role::Key) => g711::ulaw,
             _ => return SmallVec::from_elem(frame.clone(), 1),
         };
-        let samples: Vec<i16> = match frame.payload.len() {
-            1..=G711_FRAME_BYTES => frame.payload.iter().map(|code| decode(*code)).collect(),
-            _ => return Adapted::new(),
-        };
-        let Some(mut dts) = self.place(frame.dts, duration_us(samples.len())) else { return Adapted::new() };
+        let count = frame.payload.len();
+        if !(1..=G711_FRAME_BYTES).contains(&count) {
+            return Adapted::new();
+        }
+        let Some(mut dts) = self.place(frame.dts, duration_us(count)) else { return Adapted::new() };
+        let samples: Vec<i16> = frame.payload.iter().map(|code| decode(*code)).collect();
         // All about as long as one another: none is left with a few samples.
-        let block = samples.len().div_ceil(samples.len().div_ceil(FLAC_BLOCK_SAMPLES));
+        let block = count.div_ceil(count.div_ceil(FLAC_BLOCK_SAMPLES));
         let blocks = samples.chunks(block).map(|block| {
             let mut out = BytesMut::new();
             flac::encode(block, ticks(dts, g711::RATE), &mut out);

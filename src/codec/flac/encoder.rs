@@ -220,7 +220,7 @@ fn rice(part: &[i32]) -> (u32, u64) {
     tried.map(|parameter| (parameter, cost(parameter))).min_by_key(|(_, bits)| *bits).unwrap_or((0, u64::MAX))
 }
 
-/// 0, -1, 1, -2, … as 0, 1, 2, 3, … (9.2.7.3).
+/// 0, -1, 1, -2, … as 0, 1, 2, 3, … (9.2.7.2).
 fn fold(value: i32) -> u32 {
     (value << 1 ^ value >> 31).cast_unsigned()
 }
