@@ -7,12 +7,15 @@ use super::VIDEO_TIMESCALE;
 use super::boxes::{self, Name};
 use crate::codec::aac::AudioSpecificConfig;
 use crate::codec::avcc::AvcConfig;
+use crate::codec::flac::{self, StreamInfo};
 use crate::codec::mp3::Mp3Header;
 use crate::media::{Codec, Frame};
 use crate::wire::{Malformed, Reader, limits};
 
 /// Ticks per second of Opus, whatever went in (Opus in ISOBMFF, 4.3).
 const OPUS_RATE: u32 = 48_000;
+/// What samplesize says of codecs that have none of their own (12.2.3.2).
+const SAMPLE_BITS: u8 = 16;
 /// What OpusHead begins with (RFC 7845, 5.1).
 const OPUS_MAGIC: &[u8] = b"OpusHead";
 /// HEVCDecoderConfigurationRecord without its arrays (ISO/IEC 14496-15, 8.3.2.1).
@@ -35,13 +38,20 @@ pub(super) struct Entry {
     pub(super) config: Bytes,
     /// Ticks per second.
     pub(super) timescale: u32,
-    /// Channels, for audio.
+    /// Channels and bits of a sample, for audio.
     pub(super) channels: u8,
+    pub(super) bits: u8,
     /// As RFC 6381 and the codecs' own specifications name it.
     pub(super) name: String,
 }
 
-/// Reads the header of a track, or a frame of MP3. `None` for a codec that has no place in MP4.
+/// Whether there is a place in MP4 for frames of this codec that browsers and players know.
+pub fn carries(codec: Codec) -> bool {
+    use Codec::{Aac, Av1, Flac, G711A, G711U, H264, H265, Mp3, Opus, Vp9};
+    matches!(codec, H264 | H265 | Av1 | Vp9 | Aac | Mp3 | Opus | Flac | G711A | G711U)
+}
+
+/// Reads the header of a track, or a frame of MP3 or G.711. `None` for a codec that has no place in MP4.
 pub(super) fn entry(frame: &Frame) -> Option<Result<Entry, Malformed>> {
     let record = &frame.payload.bytes();
     if record.len() > limits::MP4_CONFIG_BYTES {
@@ -56,7 +66,10 @@ pub(super) fn entry(frame: &Frame) -> Option<Result<Entry, Malformed>> {
         Codec::Aac => aac(record),
         Codec::Mp3 => mp3(record),
         Codec::Opus => opus(record),
-        Codec::Vp8 | Codec::G711A | Codec::G711U | Codec::Other(_) | Codec::Script => return None,
+        Codec::Flac => flac(record),
+        // As which its samples go.
+        Codec::G711A | Codec::G711U => flac(&flac::header()),
+        Codec::Vp8 | Codec::Other(_) | Codec::Script => return None,
     })
 }
 
@@ -178,7 +191,27 @@ fn opus(head: &[u8]) -> Result<Entry, Malformed> {
     config.put_slice(table);
     boxes::end(&mut config, at);
     let name = "opus".into();
-    Ok(Entry { format: *b"Opus", config: config.freeze(), timescale: OPUS_RATE, channels, name })
+    Ok(Entry {
+        format: *b"Opus",
+        config: config.freeze(),
+        timescale: OPUS_RATE,
+        channels,
+        bits: SAMPLE_BITS,
+        name,
+    })
+}
+
+/// "Encapsulation of FLAC in ISO Base Media File Format". Browsers take the name as it is written here and in
+/// small letters, Apple's players only as it is here.
+fn flac(header: &[u8]) -> Result<Entry, Malformed> {
+    let info = StreamInfo::parse(header)?;
+    let blocks = flac::blocks(header)?;
+    let mut config = BytesMut::with_capacity(blocks.len().saturating_add(12));
+    let at = boxes::begin_full(&mut config, b"dfLa", 0, 0);
+    config.put_slice(&blocks);
+    boxes::end(&mut config, at);
+    let StreamInfo { sample_rate: timescale, channels, bits } = info;
+    Ok(Entry { format: *b"fLaC", config: config.freeze(), timescale, channels, bits, name: "fLaC".into() })
 }
 
 fn video(format: &Name, config_name: &Name, record: &[u8], name: String) -> Entry {
@@ -186,7 +219,7 @@ fn video(format: &Name, config_name: &Name, record: &[u8], name: String) -> Entr
     let at = boxes::begin(&mut config, config_name);
     config.put_slice(record);
     boxes::end(&mut config, at);
-    Entry { format: *format, config: config.freeze(), timescale: VIDEO_TIMESCALE, channels: 0, name }
+    Entry { format: *format, config: config.freeze(), timescale: VIDEO_TIMESCALE, channels: 0, bits: 0, name }
 }
 
 /// An elementary stream descriptor (ISO/IEC 14496-1, 7.2.6.5) in its box (ISO/IEC 14496-14, 5.6).
@@ -216,7 +249,7 @@ fn mp4a(indication: u8, specific: &[u8], timescale: u32, channels: u8, name: Str
     descriptor(&mut out, SL_CONFIG, 1);
     out.put_u8(2); // as MP4 files have it
     boxes::end(&mut out, at);
-    Entry { format: *b"mp4a", config: out.freeze(), timescale, channels, name }
+    Entry { format: *b"mp4a", config: out.freeze(), timescale, channels, bits: SAMPLE_BITS, name }
 }
 
 /// A tag and a size of four bytes, seven bits in each (ISO/IEC 14496-1, 8.3.3); 64 KiB at most here.
@@ -276,12 +309,23 @@ mod tests {
         assert_eq!(name(Codec::Mp3, &[0xff, 0xf3, 0x84, 0xc4]).unwrap(), "mp4a.69");
         let head = b"OpusHead\x01\x02\x38\x01\x80\xbb\0\0\0\0\0";
         assert_eq!(name(Codec::Opus, head).unwrap(), "opus");
+        assert_eq!(name(Codec::Flac, &flac::header()).unwrap(), "fLaC");
+        assert_eq!(name(Codec::G711U, &[0xff]).unwrap(), "fLaC");
     }
 
     #[test]
     fn what_is_no_header() {
         let long = vec![1; limits::MP4_CONFIG_BYTES + 1];
-        for codec in [Codec::H264, Codec::H265, Codec::Av1, Codec::Vp9, Codec::Aac, Codec::Mp3, Codec::Opus] {
+        for codec in [
+            Codec::H264,
+            Codec::H265,
+            Codec::Av1,
+            Codec::Vp9,
+            Codec::Aac,
+            Codec::Mp3,
+            Codec::Opus,
+            Codec::Flac,
+        ] {
             for bytes in [&[][..], &[1], &[0; 7], &long] {
                 assert!(name(codec, bytes).is_err(), "{codec} {:x?}", bytes.get(..8));
             }
@@ -315,5 +359,14 @@ mod tests {
             &b"\0\0\0\x18dOps\0\x03\x01\x38\0\0\xbb\x80\xff\xfe\x01\x02\x01\0\x02\x01"[..]
         );
         assert_eq!((entry.timescale, entry.channels), (48_000, 3));
+    }
+
+    #[test]
+    fn the_metadata_block_of_flac() {
+        let header = flac::header();
+        let entry = flac(&header).unwrap();
+        assert_eq!(entry.config[..16], *b"\0\0\0\x32dfLa\0\0\0\0\x80\0\0\x22");
+        assert_eq!(entry.config[16..], header[8..]);
+        assert_eq!((entry.timescale, entry.channels, entry.bits), (8000, 1, 16));
     }
 }

@@ -60,7 +60,7 @@ fn other_codecs_are_recorded_by_both_containers() {
 #[test]
 fn what_mp4_cannot_hold_is_said_and_the_rest_recorded() {
     let dir = TempDir::new();
-    let codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-ar", "8000", "-ac", "1", "-c:a", "pcm_alaw"];
+    let codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-ar", "11025", "-c:a", "adpcm_swf"];
     let file = clients::encode(clients::ffmpeg, &dir, &codecs);
     record(&format!("dvr_path {}/a.flv;", folder(&dir)), &file, clients::ffmpeg, clients::ffmpeg);
     let host = recording(&format!("dvr_path {}/a.mp4;", folder(&dir)));

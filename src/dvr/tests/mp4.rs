@@ -49,16 +49,16 @@ fn an_mp4_file_is_an_init_segment_and_fragments() {
 fn what_mp4_has_no_place_for_is_said_once() {
     let mut b = Bench::new(mp4());
     b.begin(&Headers { video: headers().video, ..Headers::default() });
-    let alaw = |ms| frame(Kind::Audio, Codec::G711A, Role::Key, ms, &b"....."[..]);
+    let speex = |ms| frame(Kind::Audio, Codec::Other(11), Role::Key, ms, &b"....."[..]);
     for f in gop(0, 3) {
         b.write(&f);
-        b.write(&alaw(f.dts / 1000));
+        b.write(&speex(f.dts / 1000));
     }
     b.end();
     assert_eq!(b.refused.len(), 1);
     assert_eq!(
         b.refused[0].to_string(),
-        "audio (PCMA) is not recorded: PCMA has no mapping to MP4 that players know"
+        "audio (FLV11) is not recorded: FLV11 has no mapping to MP4 that players know"
     );
     assert_eq!(fragments(&b.files[&0].bytes).1[0].1, [0, 40, 80]);
 
