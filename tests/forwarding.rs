@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use camrill::amf::Value;
-use camrill::engine::{Engine, Event, ForwardOptions, RelayInfo, RelayNews, RelayState, RetryPolicy};
+use camrill::engine::{Engine, Event, RelayInfo, RelayState, RetryPolicy};
 use support::host::Host;
+use support::relays::{forward_by, policy, relay, until};
 use support::rtmp_client::{Client, Media};
 use support::rtmp_server::{Server, status};
 
@@ -18,35 +19,12 @@ fn engine(play: &str) -> Host {
     Host::start(&format!("vhost __defaultVhost__ {{ play {{ time_jitter off; {play} }} }}"))
 }
 
-fn policy() -> RetryPolicy {
-    RetryPolicy { first: 20 * MS, longest: 50 * MS, ..RetryPolicy::default() }
-}
-
-fn forward_by(from: &Host, stream: &str, url: String, retry: RetryPolicy) -> u32 {
-    let options =
-        ForwardOptions { vhost: String::new(), app: "live".into(), stream: stream.into(), url, retry };
-    from.run(move |engine| engine.forward_open(&options)).expect("a forward")
-}
-
 fn forward(from: &Host, url: String) -> u32 {
     forward_by(from, "s", url, policy())
 }
 
-fn relay(host: &Host, id: u32) -> RelayInfo {
-    host.run(move |engine| info(engine, id)).expect("a relay")
-}
-
 fn info(engine: &Engine, id: u32) -> Option<RelayInfo> {
     engine.relays().into_iter().find(|relay| relay.id == id)
-}
-
-/// The next news of a forward in this state.
-#[track_caller]
-fn until(host: &Host, state: RelayState) -> RelayNews {
-    host.event(|event| match event {
-        Event::Relay(news) if news.state == state => Some(news),
-        _ => None,
-    })
 }
 
 /// Headers, a keyframe, and frames behind it, from `ts` on.

@@ -26,6 +26,7 @@ pub(crate) mod packets;
 pub(crate) mod paths;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod relays;
 pub(crate) mod resolver;
 pub(crate) mod rtmp_client;
 pub(crate) mod rtmp_server;
