@@ -349,13 +349,16 @@ impl Engine {
             self.fail_forward(now, id, "too many streams");
             return;
         };
-        let Some(Conn { session: Session::RtmpClient(session), play, .. }) = self.conns.find_mut(conn) else {
+        let found = self.conns.find_mut(conn).and_then(|found| {
+            let Session::RtmpClient(session) = &found.session else { return None };
+            let rtmp = Rtmp::server(session.message_stream(), session.chunk_size(), session.hevc());
+            Some((Format::Rtmp(rtmp), found))
+        });
+        let Some((format, found)) = found else {
             self.hub.stop_push(now, stream, conn);
             return;
         };
-        let format =
-            Format::Rtmp(Rtmp::server(session.message_stream(), session.chunk_size(), session.hevc()));
-        *play = Some(Playing::new(stream, player, format));
+        found.play(Playing::new(stream, player, format));
         if let Some(stream) = self.hub.stream_mut(stream) {
             stream.attach(format.lane(), || format.mux());
         }

@@ -86,6 +86,8 @@ pub struct Sample {
     pub delivered: u64,
     /// Bytes that it hasn't: in the network, in the kernel and before it.
     pub waiting: u64,
+    /// Bytes of frames that wait before these.
+    pub lag: u64,
     /// Bytes that were made of frames.
     pub wire: u64,
     /// Bytes of the frames that these are.
@@ -165,7 +167,7 @@ impl Flow {
             return;
         };
         self.weigh(sample, &last);
-        let arrived = sample.delivered > last.delivered || sample.waiting == 0;
+        let arrived = sample.delivered > last.delivered || (sample.waiting, sample.lag) == (0, 0);
         if !arrived && is_shut(now.since(then), sample, &last) {
             // Its reader's doing, not the network's: nothing can be said of that.
             self.shut_since.get_or_insert(then);
@@ -200,7 +202,8 @@ impl Flow {
         let mut point = Point { at, delivered: sample.delivered, excess: 0.0 };
         let rate = self.before(SHORT, at).map_or(0.0, |past| rate(past, &point));
         let on_its_way = rate * (sample.rtt.as_secs_f64() + ACK_DELAY);
-        point.excess = sample.waiting as f64 - on_its_way;
+        let waiting = sample.waiting as f64 + sample.lag as f64 * self.weight();
+        point.excess = waiting - on_its_way;
         self.past.push_back(point);
     }
 

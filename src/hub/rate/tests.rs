@@ -131,6 +131,7 @@ impl Link {
         Sample {
             delivered: self.delivered as u64,
             waiting: self.waiting().max(0.0) as u64,
+            lag: 0,
             wire: self.taken as u64,
             media: (self.taken / 1.02) as u64,
             rtt: Duration::from_millis(self.rtt_ms),
@@ -469,17 +470,17 @@ proptest! {
     #[test]
     fn takes_any_figures(
         samples in proptest::collection::vec(
-            (0u64..5_000_000, any::<[u64; 4]>(), any::<u32>(), proptest::option::of(any::<u32>()), 0u32..3), 1..60)
+            (0u64..5_000_000, any::<[u64; 5]>(), any::<u32>(), proptest::option::of(any::<u32>()), 0u32..3), 1..60)
     ) {
         let mut flow = Flow::default();
         let mut hint = RateHint::new(RateOptions { min: 200_000, max: 5_000_000, forwards_only: false });
         let mut now = Time::ZERO;
-        for (later, [delivered, waiting, wire, media], rtt, shut, skips) in samples {
+        for (later, [delivered, waiting, lag, wire, media], rtt, shut, skips) in samples {
             now = now + Duration::from_micros(later);
             let offered = hint.offer(now, media);
             let rtt = Duration::from_micros(rtt.into());
             let shut = shut.map(|us| Duration::from_micros(us.into()));
-            flow.sample(now, &Sample { delivered, waiting, wire, media, rtt, shut, skips }, &offered);
+            flow.sample(now, &Sample { delivered, waiting, lag, wire, media, rtt, shut, skips }, &offered);
             if let Some(bits) = hint.settle(now, [(true, flow.held())].into_iter()) {
                 prop_assert!(bits == 0 || (200_000..=5_000_000).contains(&bits), "{bits}");
             }
