@@ -49,8 +49,10 @@ const DRAIN_MAX: f64 = 0.6;
 /// How much more is tried in a second, and when that has gone well for a while.
 const CLIMB: f64 = 0.08;
 const CLIMB_FAST: f64 = 0.3;
-/// How far beyond what was known the fast climb begins.
+/// How far beyond what was known the fast climb begins, and what it waits for before: most of a GOP, since a
+/// keyframe may show that it has been too far already.
 const WELL_BEYOND: f64 = 1.1;
+const DWELL: Duration = Duration::from_millis(1500);
 /// How long nothing must have stood before more is tried: at first, and at most after tries that have failed.
 const HOLD_MIN: Duration = Duration::from_secs(3);
 const HOLD_MAX: Duration = Duration::from_secs(12);
@@ -157,6 +159,8 @@ struct Limit {
     hold: Duration,
     /// What was known when a try began.
     tried_from: Option<f64>,
+    /// Since when it has been well beyond that.
+    beyond_since: Option<Time>,
 }
 
 impl Flow {
@@ -316,6 +320,7 @@ impl Limit {
             quiet_since: now,
             hold: HOLD_MIN,
             tried_from: None,
+            beyond_since: None,
         }
     }
 
@@ -327,6 +332,7 @@ impl Limit {
         if capacity < 0.8 * self.capacity {
             self.hold = HOLD_MIN;
         }
+        self.beyond_since = None;
         self.stands = true;
         self.quiet_since = now;
         self.capacity = capacity;
@@ -343,14 +349,20 @@ impl Limit {
             return;
         }
         let from = *self.tried_from.get_or_insert(self.capacity);
-        let climb = if self.hint > WELL_BEYOND * from { CLIMB_FAST } else { CLIMB };
+        let mut climb = CLIMB;
+        if self.hint > WELL_BEYOND * from {
+            climb = CLIMB_FAST;
+            if now.since(*self.beyond_since.get_or_insert(now)) < DWELL {
+                return;
+            }
+        }
         self.hint *= 1.0 + climb * SAMPLE_EVERY.as_secs_f64();
     }
 
     /// Nothing arrives. What it has held is kept for when it does again.
     fn fail_dead(&mut self, for_long: bool) {
         self.stands = true;
-        self.tried_from = None;
+        (self.tried_from, self.beyond_since) = (None, None);
         self.hint = if for_long { 0.0 } else { DEAD * self.capacity };
     }
 }
