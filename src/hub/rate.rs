@@ -43,6 +43,8 @@ const STANDS_BEYOND: f64 = 0.06;
 const DRAINED: f64 = 0.05;
 /// The part of the capacity that is hinted.
 const HEADROOM: f64 = 0.92;
+/// How much of what is measured anew goes into what is known, while it stands.
+const SMOOTH: f64 = 0.4;
 /// The part of the capacity that is taken off for each second of what stands, and at most.
 const DRAIN: f64 = 0.5;
 const DRAIN_MAX: f64 = 0.6;
@@ -173,13 +175,13 @@ impl Flow {
         self.weigh(sample, &last);
         let arrived = sample.delivered > last.delivered || (sample.waiting, sample.lag) == (0, 0);
         if !arrived && is_shut(now.since(then), sample, &last) {
-            // Its reader's doing, not the network's: nothing can be said of that.
+            // Its reader's doing, not the network's. One that is slow opens it every now and then, which is
+            // waited for.
             self.shut_since.get_or_insert(then);
-            self.past.clear();
             return;
         }
-        self.shut_since = None;
-        if arrived && self.dead_since.take().is_some_and(|since| then.since(since) >= DEAD_AFTER) {
+        let since = if arrived { self.shut_since.take().or(self.dead_since.take()) } else { None };
+        if since.is_some_and(|since| then.since(since) >= DEAD_AFTER) {
             // What comes now is measured by itself.
             self.past.clear();
         }
@@ -333,11 +335,11 @@ impl Limit {
             self.hold = HOLD_MIN;
         }
         self.beyond_since = None;
+        self.capacity = if self.stands { self.capacity + SMOOTH * (capacity - self.capacity) } else { capacity };
         self.stands = true;
         self.quiet_since = now;
-        self.capacity = capacity;
         let drain = (DRAIN * (standing - DRAINED).max(0.0)).min(DRAIN_MAX);
-        self.hint = capacity * (HEADROOM - drain);
+        self.hint = self.capacity * (HEADROOM - drain);
     }
 
     /// Nothing stands, while so much is sent and arrives.
