@@ -126,13 +126,13 @@ impl Watching {
     }
 }
 
-/// Gives the way one rate after another, in kbit/s, and holds what was hinted against what it holds of `payload`:
-/// how long it has to find it, and for how long it is watched then.
+/// Gives the way one rate after another, in kbit/s, and after so many ms holds what was hinted against what it
+/// holds, of which `payload` is the stream's. It may hide so much itself from those who measure it.
 fn follows(
     what: &str,
     following: &Following,
     watching: &Watching,
-    payload: f64,
+    (payload, hidden): (f64, Duration),
     rates: &[(u32, u64)],
     mut change: impl FnMut(u32),
 ) {
@@ -154,8 +154,8 @@ fn follows(
         println!("{found}");
         let all = || following.hints.wait(Duration::ZERO, |hints, _| Some(hints.to_vec()));
         assert!((0.8..1.2).contains(&part(mean)), "{found}: {:?}", all());
-        assert!(most / least < 1.6, "{found}: {:?}", all());
-        assert!(late < Duration::from_millis(800), "{found}: {:?}", all());
+        assert!(most / least < 1.7, "{found}: {:?}", all());
+        assert!(late < Duration::from_millis(700) + hidden, "{found}: {:?}", all());
         assert_eq!(holes, 0, "{found}: {:?}", all());
     }
 }
@@ -171,7 +171,7 @@ fn a_forward_over_a_narrow_link_is_followed() {
     last.wait_play("camera", 1);
     let following = Following::start(link.near(), &last.url("camera"));
     let rates = [(1500, 5000), (700, 5000), (2000, 15_000)];
-    follows("forward", &following, &watching, PAYLOAD, &rates, |kbps| link.rate(kbps));
+    follows("forward", &following, &watching, (PAYLOAD, Duration::ZERO), &rates, |kbps| link.rate(kbps));
 }
 
 #[test]
@@ -184,10 +184,10 @@ fn a_player_over_a_narrow_link_is_followed() {
     let url = format!("rtmp://{}:{}/live/camera", link.near().ip(), following.port);
     let watching = Watching::start(link.far(), &url);
     let rates = [(2500, 6000), (1000, 6000)];
-    follows("player", &following, &watching, PAYLOAD, &rates, |kbps| link.rate(kbps));
+    follows("player", &following, &watching, (PAYLOAD, Duration::ZERO), &rates, |kbps| link.rate(kbps));
 }
 
-/// There it is a reader who is slow: its window is what limits.
+/// There it is a reader who is slow: its window is what limits. It has some 100 KB in its own buffers.
 #[test]
 fn a_forward_through_a_slow_proxy_is_followed() {
     let last = Server::start("");
@@ -199,7 +199,7 @@ fn a_forward_through_a_slow_proxy_is_followed() {
     let url = format!("rtmp://{}/live/camera", proxy.address());
     let following = Following::start(&Place::here(), &url);
     let rates = [(1500, 6000), (800, 6000)];
-    follows("proxy", &following, &watching, 1.0, &rates, |kbps| {
+    follows("proxy", &following, &watching, (1.0, Duration::from_secs(1)), &rates, |kbps| {
         proxy.throttle(Way::Up, Some(kbps * 125));
     });
 }

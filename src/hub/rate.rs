@@ -335,7 +335,8 @@ impl Limit {
             self.hold = HOLD_MIN;
         }
         self.beyond_since = None;
-        self.capacity = if self.stands { self.capacity + SMOOTH * (capacity - self.capacity) } else { capacity };
+        self.capacity =
+            if self.stands { self.capacity + SMOOTH * (capacity - self.capacity) } else { capacity };
         self.stands = true;
         self.quiet_since = now;
         let drain = (DRAIN * (standing - DRAINED).max(0.0)).min(DRAIN_MAX);
