@@ -276,7 +276,7 @@ fn forward_following_sends_a_picture_on() {
     let mut following = Process::start(following.args([&url, "127.0.0.1:0", "2000", "4"]));
     last.wait_log(1, "publishes");
     let mut decoder = clients::ffmpeg();
-    decoder.args(["-xerror", "-i", &url, "-t", "1", "-f", "null", "-"]);
+    decoder.args(["-xerror", "-analyzeduration", "500k", "-i", &url, "-t", "1", "-f", "null", "-"]);
     let mut decoder = Process::start(&mut decoder);
     assert!(decoder.wait_end(Duration::from_secs(20)).is_some_and(|status| status.success()));
     assert_eq!(decoder.said(), [""; 0]);

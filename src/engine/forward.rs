@@ -23,7 +23,7 @@ use super::relays::{Direction, RelayInfo, RelayNews, RelayState, level_of, until
 use super::retry::{Retry, RetryPolicy};
 use super::session::Session;
 use super::timers::Alarm;
-use super::{Engine, Event, via};
+use super::{Engine, Event, sys, via};
 use crate::error::{Code, Error, Result, without_secrets};
 use crate::hub::Name;
 use crate::rtmp::client::{Auth, Ended, Event as Said, Options, Purpose, Session as Client};
@@ -509,6 +509,7 @@ impl Engine {
             (Some(playing), Session::RtmpClient(session)) if may_finish => {
                 let end = self.hub.stream(playing.stream).map_or(0, |stream| stream.ring().head());
                 playing.until = Some(end);
+                sys::take_the_rest(conn.link.socket());
                 self.left.note(now, shown(session.url()));
                 self.queue(id);
             }

@@ -103,6 +103,11 @@ pub(super) fn keep_little_unsent(socket: &TcpStream) {
     let _ = SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES);
 }
 
+/// Has it take all that it has room for, and say so: nothing more comes that it could be left out for.
+pub(super) fn take_the_rest(socket: &TcpStream) {
+    let _ = SockRef::from(socket).set_tcp_notsent_lowat(u32::MAX);
+}
+
 fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
         match call() {
