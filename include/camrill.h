@@ -32,7 +32,8 @@
 #define CAMRILL_ENGINE_CONFIG_INIT \
     { (uint32_t)sizeof(camrill_engine_config_t), 0, NULL, NULL, NULL, NULL, NULL, NULL }
 #define CAMRILL_PUBLISHER_CONFIG_INIT \
-    { (uint32_t)sizeof(camrill_publisher_config_t), 0, 0, 0, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL }
+    { (uint32_t)sizeof(camrill_publisher_config_t), 0, 0, 0, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, \
+      NULL, 0, 0, 0, 0 }
 #define CAMRILL_FRAME_INIT { (uint32_t)sizeof(camrill_frame_t), 0, 0, 0, NULL, 0 }
 #define CAMRILL_HLS_CONFIG_INIT \
     { (uint32_t)sizeof(camrill_hls_config_t), 0, NULL, NULL, NULL, 0, 0, NULL, 0, 0, 0, 0, 0, 0, 0, NULL, \
@@ -208,6 +209,9 @@
 
 // A codec that the library relays without knowing it by a number of its own.
 #define CAMRILL_CODEC_OTHER 255
+
+// Only forwards count for a publisher's rate_hint: a viewer on a bad line changes nothing.
+#define CAMRILL_PUBLISHER_RATE_FORWARDS 1
 
 // A path is mounted at the web server's ports.
 #define CAMRILL_PORTS_SERVER 1
@@ -485,8 +489,8 @@ typedef struct camrill_stream_info_t {
     uint32_t sample_rate;
     // Audio channels, 0 while unknown.
     uint32_t channels;
-    // 0.
-    uint32_t reserved;
+    // The bitrate that its publisher's rate_hint was told last, in bits per second; 0: nothing limits it.
+    uint32_t rate_hint;
     // Video frames that came in.
     uint64_t video_frames;
     // Audio frames that came in.
@@ -581,6 +585,20 @@ typedef struct camrill_publisher_config_t {
     // The encoder should make a keyframe: frames were dropped, or a viewer waits for one. Runs inside
     // camrill_engine_poll() and camrill_engine_run(), on the loop's thread. May be NULL.
     void (*need_keyframe)(void *user);
+    // The bitrate, in bits per second over all tracks, that what the stream goes out to holds has changed: the
+    // encoder should make no more than that. 0: nothing limits it, as at first. Forwards and players over RTMP,
+    // HTTP and WebSocket count, players of HLS don't; of three viewers or more the slowest quarter (at least
+    // one) is left out. A few times a second at most. Runs inside camrill_engine_poll() and
+    // camrill_engine_run(), on the loop's thread. NULL: connections are not looked at.
+    void (*rate_hint)(void *user, uint32_t bits_per_second);
+    // The least that is hinted, in bits per second; 0 means 100000.
+    uint32_t rate_min;
+    // The most that is hinted, in bits per second; 0 means no bound. At least rate_min.
+    uint32_t rate_max;
+    // CAMRILL_PUBLISHER_…, or 0.
+    uint32_t flags;
+    // 0.
+    uint32_t reserved;
 } camrill_publisher_config_t;
 
 // One frame from an encoder. Start from CAMRILL_FRAME_INIT. The data stays the caller's: it is copied.

@@ -187,7 +187,7 @@ fn structs_have_the_same_layout_in_c_and_in_rust() {
         }
         camrill_stream_info_t {
             struct_size, id, published, publisher, players, video_codec, width, height, audio_codec, sample_rate,
-            channels, reserved, video_frames, audio_frames, dropped_frames, received_bytes, held_bytes, live_us,
+            channels, rate_hint, video_frames, audio_frames, dropped_frames, received_bytes, held_bytes, live_us,
             vhost, app, name
         }
         camrill_client_info_t {

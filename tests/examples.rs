@@ -28,6 +28,7 @@ fn program(name: &str) -> PathBuf {
             "camrill-server",
             "encoder-thread",
             "epoll-loop",
+            "forward-following",
             "own-page",
             "record-on-trigger",
             "relay",
@@ -264,6 +265,27 @@ fn encoder_thread_is_watched_with_ffmpeg() {
     let first = sent.iter().position(|packet| packet[2] == came[0][2]).expect("a frame of the clip");
     assert!(came.len() + 50 > sent.len(), "only {} packets", came.len());
     assert_eq!(came[..], sent[first..first + came.len()]);
+}
+
+/// What follows the network is a stream that decoders take; the hints over a narrow way have a test of their own.
+#[test]
+fn forward_following_sends_a_picture_on() {
+    let last = Process::start(logged("smallest-server").arg("127.0.0.1:0"));
+    let port = number(&last.wait_log(1, "rtmp listening on"), "127.0.0.1:");
+    let url = format!("rtmp://127.0.0.1:{port}/live/camera");
+    let mut following = logged("forward-following");
+    let mut following = Process::start(following.args([&url, "127.0.0.1:0", "2000", "4"]));
+    last.wait_log(1, "publishes");
+    let mut decoder = clients::ffmpeg();
+    decoder.args(["-xerror", "-analyzeduration", "500k", "-i", &url, "-t", "1", "-f", "null", "-"]);
+    let mut decoder = Process::start(&mut decoder);
+    assert!(decoder.wait_end(Duration::from_secs(20)).is_some_and(|status| status.success()));
+    assert_eq!(decoder.said(), [""; 0]);
+    let end = following.wait_end(Duration::from_secs(10));
+    assert!(end.is_some_and(|status| status.success()), "{:?}", following.said());
+    let wrong = Command::new(program("forward-following")).arg("http://x").output().expect("a wrong one");
+    assert_eq!(wrong.status.code(), Some(1), "{}", text(&wrong.stderr));
+    assert!(text(&wrong.stderr).contains("http://x"), "{}", text(&wrong.stderr));
 }
 
 #[test]

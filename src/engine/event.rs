@@ -105,6 +105,14 @@ pub enum Event {
         /// The encoder.
         encoder: u32,
     },
+    /// The bitrate that what an encoder's stream goes out to holds has changed; see
+    /// [`super::Engine::hint_rate`].
+    Rate {
+        /// The encoder.
+        encoder: u32,
+        /// Bits per second over all tracks; 0 where nothing limits.
+        bits: u32,
+    },
     /// A client asks for a path that the host has mounted; see [`super::Engine::mount`].
     #[cfg(feature = "http")]
     HttpRequest(super::HttpRequest),
@@ -238,6 +246,8 @@ pub struct StreamInfo {
     pub held: u64,
     /// Microseconds since the publish began.
     pub live_us: u64,
+    /// The bitrate that was hinted to its encoder, 0 if none.
+    pub rate_hint: u32,
 }
 
 /// What a client does.

@@ -27,7 +27,12 @@ impl Engine {
         let name = Name { vhost: settings.name.clone(), app: app.to_owned(), stream: stream.to_owned() };
         let now = self.now();
         let mut source = Some(source);
-        let id = self.encoders.insert_with(|_| Encoder { stream: 0, source: source.take(), asked: None });
+        let id = self.encoders.insert_with(|_| Encoder {
+            stream: 0,
+            source: source.take(),
+            asked: None,
+            hint: None,
+        });
         let id = id.ok_or_else(|| Error::new(Code::Limit, "too many encoders"))?;
         let Ok(stream) = self.begin_publish(now, &name, &settings, Source::Encoder(id)) else {
             self.encoders.remove(id);
@@ -78,6 +83,7 @@ impl Engine {
             }
             if wrote {
                 self.mark_dirty(stream);
+                self.begin_hints(now, id);
             }
             self.ask_for_key(stream);
             if ended {

@@ -25,6 +25,7 @@ mod fanout;
 mod fetch;
 mod format;
 mod forward;
+mod hint;
 #[cfg(feature = "hls")]
 mod hls;
 mod info;
@@ -412,6 +413,7 @@ impl Engine {
                 #[cfg(feature = "dvr")]
                 Alarm::Dvr(id) => self.on_dvr_alarm(now, at, id),
                 Alarm::Conn(id) => self.on_conn_alarm(now, at, id),
+                Alarm::Hint(id) => self.on_hint_alarm(now, id),
                 #[cfg(feature = "http")]
                 Alarm::Rates => self.on_rates_alarm(now),
             }

@@ -35,6 +35,8 @@ pub(super) enum Alarm {
     Dvr(u32),
     /// A connection's limit.
     Conn(u32),
+    /// The connections of an encoder's stream are looked at.
+    Hint(u32),
     /// Bytes are counted, for the API.
     #[cfg(feature = "http")]
     Rates,

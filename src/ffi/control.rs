@@ -264,7 +264,7 @@ fn stream_info(info: &StreamInfo) -> camrill_stream_info_t {
         audio_codec: codec(audio.map(|a| a.codec)),
         sample_rate: audio.map_or(0, |a| a.sample_rate),
         channels: audio.map_or(0, |a| u32::from(a.channels)),
-        reserved: 0,
+        rate_hint: info.rate_hint,
         video_frames: info.video_frames,
         audio_frames: info.audio_frames,
         dropped_frames: info.dropped,

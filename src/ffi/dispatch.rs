@@ -84,10 +84,21 @@ fn deliver(handle: &camrill_engine_t, event: Event) -> Result<()> {
         }
         Event::Admission(admission) => return ask(handle, &admission),
         Event::NeedKeyframe { encoder } => {
-            if let Some((Some(need_keyframe), user)) = handle.publishers.find(encoder) {
+            if let Some((callbacks, user)) = handle.publishers.find(encoder)
+                && let Some(need_keyframe) = callbacks.need_keyframe
+            {
                 // SAFETY: the host's function, with its own pointer; user_free has not run, since the
                 // entry was there.
                 unsafe { need_keyframe(user) };
+            }
+            return Ok(());
+        }
+        Event::Rate { encoder, bits } => {
+            if let Some((callbacks, user)) = handle.publishers.find(encoder)
+                && let Some(rate_hint) = callbacks.rate_hint
+            {
+                // SAFETY: as for need_keyframe.
+                unsafe { rate_hint(user, bits) };
             }
             return Ok(());
         }

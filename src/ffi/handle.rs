@@ -10,7 +10,7 @@ use log::LevelFilter;
 
 use super::logger;
 use super::owned;
-use super::publisher::NeedKeyframe;
+use super::publisher::PublisherCallbacks;
 use super::relays::OnState;
 use super::types::*;
 use crate::engine::{Engine, Remote};
@@ -23,7 +23,7 @@ pub struct camrill_engine_t {
     engine: Mutex<Option<Engine>>,
     pub(super) remote: Remote,
     pub(super) callbacks: Callbacks,
-    pub(super) publishers: owned::Callbacks<NeedKeyframe>,
+    pub(super) publishers: owned::Callbacks<PublisherCallbacks>,
     /// Of ingests and forwards.
     pub(super) relays: owned::Callbacks<OnState>,
     #[cfg(feature = "hls")]

@@ -11,6 +11,7 @@ use super::handle::{call, camrill_engine_t, guarded, no_engine};
 use super::queue::{self, Sender};
 use super::types::*;
 use crate::error::{Code, Error, Result};
+use crate::hub::{RATE_MIN, RateOptions};
 use crate::media::{Kind, Packed};
 
 /// Bytes that may wait where the host names no number.
@@ -18,8 +19,12 @@ const QUEUE_BYTES: usize = 4 * 1024 * 1024;
 /// The least that it may name.
 const QUEUE_BYTES_MIN: usize = 64 * 1024;
 
-/// The callback of a publisher.
-pub(super) type NeedKeyframe = Option<unsafe extern "C" fn(*mut c_void)>;
+/// The callbacks of a publisher.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PublisherCallbacks {
+    pub(super) need_keyframe: Option<unsafe extern "C" fn(*mut c_void)>,
+    pub(super) rate_hint: Option<unsafe extern "C" fn(*mut c_void, u32)>,
+}
 
 /// A stream that this process publishes. Made by camrill_publisher_new(), freed by
 /// camrill_publisher_free().
@@ -54,10 +59,19 @@ pub unsafe extern "C" fn camrill_publisher_new(
             }
             let config = read(config)?;
             let (vhost, app, name) = names(config.vhost, config.app, config.name)?;
+            let rate = rate_options(&config)?;
             let (sender, receiver) = queue::channel(handle.remote.clone());
             let publisher = Box::new(camrill_publisher_t::new(&config, sender)?);
-            let encoder = handle.with(|engine| engine.publish(vhost, app, name, Box::new(receiver)))?;
-            handle.publishers.insert(encoder, config.user, config.user_free, config.need_keyframe);
+            let encoder = handle.with(|engine| {
+                let encoder = engine.publish(vhost, app, name, Box::new(receiver))?;
+                if config.rate_hint.is_some() {
+                    engine.hint_rate(encoder, rate)?;
+                }
+                Ok(encoder)
+            })?;
+            let callbacks =
+                PublisherCallbacks { need_keyframe: config.need_keyframe, rate_hint: config.rate_hint };
+            handle.publishers.insert(encoder, config.user, config.user_free, callbacks);
             out.write(Box::into_raw(publisher));
             Ok(CAMRILL_OK)
         })
@@ -129,6 +143,20 @@ pub unsafe extern "C" fn camrill_publisher_free(publisher: *mut camrill_publishe
         drop(publisher);
         Ok(())
     });
+}
+
+fn rate_options(config: &camrill_publisher_config_t) -> Result<RateOptions> {
+    let camrill_publisher_config_t { rate_min: min, rate_max: max, flags, .. } = *config;
+    let unknown = flags & !CAMRILL_PUBLISHER_RATE_FORWARDS;
+    let least = if min == 0 { RATE_MIN } else { min };
+    let message = if unknown != 0 {
+        format!("flags are {flags:#x}, of which {unknown:#x} is unknown; 0 or CAMRILL_PUBLISHER_… expected")
+    } else if max != 0 && max < least {
+        format!("rate_max is {max}; 0 or at least rate_min, which is {least}, expected")
+    } else {
+        return Ok(RateOptions { min, max, forwards_only: flags != 0 });
+    };
+    Err(Error::new(Code::InvalidArgument, message))
 }
 
 impl camrill_publisher_t {

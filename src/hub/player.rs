@@ -124,6 +124,11 @@ impl Player {
         }
     }
 
+    /// Whether it has asked for no more frames.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
     /// Pauses, or goes on live from a keyframe.
     pub fn pause(&mut self, paused: bool, head: u64) {
         if self.paused && !paused {

@@ -283,7 +283,7 @@ impl Engine {
             web.source = Source::Live;
         }
         let format = watch.live.into();
-        conn.play = Some(Playing::new(stream, player, format));
+        conn.play(Playing::new(stream, player, format));
         conn.stall = vhost.play.queue_length.max(STALL_MIN);
         if let Some(found) = self.hub.stream_mut(stream) {
             found.attach(format.lane(), || format.mux());
