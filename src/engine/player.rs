@@ -215,7 +215,7 @@ impl Engine {
             return Err(full("streams"));
         };
         if let Some(found) = self.hub.stream_mut(stream) {
-            player.taking.begin_in(found, options.live);
+            player.taking.begin_in(found);
             if found.publisher().is_some() {
                 player.push_news(found.publish_head(), RelayState::Running, stream);
             }
@@ -242,7 +242,7 @@ impl Engine {
             let (mut stream, player) = Stream::alone(now, own.clone(), &vhost, id);
             name = Some(own.clone());
             let mut taking = Taking::new(player, options);
-            taking.begin_in(&mut stream, options.live);
+            taking.begin_in(&mut stream);
             HostPlayer::with(
                 From::Url { stream: Box::new(stream), vhost: options.vhost.clone(), ingest: 0 },
                 own,

@@ -26,7 +26,10 @@ pub(super) struct Taking {
     pub(super) player: Player,
     format: PacketFormat,
     wants: Wants,
+    is_live: bool,
     pub(super) paused: bool,
+    /// What comes before this frame is given no more after the pause.
+    resumes: Option<u64>,
     /// Frames have been taken from the ring since it was last trimmed for it.
     pub(super) has_moved: bool,
     /// When it goes on though a track has not come, if it waits for one.
@@ -66,7 +69,9 @@ impl Taking {
             player,
             format: options.format,
             wants: Wants { video: options.video, audio: options.audio, data: options.data },
+            is_live: options.live,
             paused: false,
+            resumes: None,
             has_moved: false,
             due: None,
             publish: None,
@@ -85,12 +90,12 @@ impl Taking {
     }
 
     /// It has joined this stream.
-    pub(super) fn begin_in(&mut self, stream: &mut Stream, is_live: bool) {
+    pub(super) fn begin_in(&mut self, stream: &mut Stream) {
         let head = stream.ring().head();
         for (kind, wanted) in [(Kind::Video, self.wants.video), (Kind::Audio, self.wants.audio)] {
             self.player.receive(kind, wanted, head);
         }
-        if is_live {
+        if self.is_live {
             self.player.not_before(head);
         }
         if let Some(lane) = self.lane() {
@@ -103,14 +108,16 @@ impl Taking {
     }
 
     pub(super) fn pause(&mut self, paused: bool, stream: &mut Stream) {
+        let head = stream.ring().head();
         if paused {
             self.pending = None;
-            if self.packets > 0 {
-                self.player.not_before(self.player.at());
-            }
+            self.resumes = (self.packets > 0).then_some(self.player.at());
         }
         self.paused = paused;
-        self.player.pause(paused, stream.ring().head());
+        self.player.pause(paused, head);
+        if let Some(from) = self.resumes.take_if(|_| !paused).or(self.is_live.then_some(head)) {
+            self.player.not_before(from);
+        }
         self.seat(stream);
     }
 
