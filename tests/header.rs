@@ -20,6 +20,7 @@ fn generated() -> String {
         "sink",
         "recorder",
         "relays",
+        "player",
         "tls",
         "transport",
         "handle",

@@ -35,6 +35,7 @@ mod jobs;
 mod link;
 mod local;
 mod outgoing;
+mod player;
 mod programs;
 #[cfg(feature = "http")]
 mod rates;
@@ -93,6 +94,7 @@ pub use forward::ForwardOptions;
 pub use hls::{HlsFile, HlsOptions};
 pub use ingest::{INPUTS_MAX, IngestOptions};
 pub use link::{Io, Secure};
+pub use player::{Given, Packet, PacketFormat, PlayerInfo, PlayerNews, PlayerOptions, PlayerSource, Tracks};
 pub use programs::Program;
 pub use relays::{Direction, RelayInfo, RelayNews, RelayState};
 pub use remote::{CALLS_MAX, Call, Remote};
@@ -141,6 +143,10 @@ pub struct Engine {
     /// Their ids are relays' ids beside ingests'.
     forwards: Table<Forward>,
     left: forward::Left,
+    /// The host's. They stand among a stream's players beside connections.
+    players: Table<player::HostPlayer>,
+    /// Those of them that have something to give.
+    players_ready: Vec<u32>,
     #[cfg(feature = "http")]
     backends: Table<forward::Backend>,
     checks: Table<check::Check>,
@@ -237,6 +243,8 @@ impl Engine {
             ingests: Table::default(),
             forwards: Table::apart(),
             left: forward::Left::default(),
+            players: Table::apart(),
+            players_ready: Vec::new(),
             #[cfg(feature = "http")]
             backends: Table::default(),
             checks: Table::default(),
@@ -330,6 +338,7 @@ impl Engine {
         self.settings = settings.clone();
         self.applied = self.config.clone();
         self.hub.reload(|vhost| settings.vhost(vhost).cloned());
+        self.configure_players();
         for stream in self.hub.ids() {
             self.watch_idle(stream);
         }
@@ -405,6 +414,7 @@ impl Engine {
                 Alarm::Kept(conn) => self.on_kept_alarm(now, conn),
                 #[cfg(feature = "http")]
                 Alarm::Backend(id) => self.on_backend_alarm(now, id),
+                Alarm::Player(id) => self.ready_player(id),
                 Alarm::Dial(id) => self.on_dial_alarm(now, id),
                 #[cfg(feature = "hls")]
                 Alarm::Hls(id) => self.on_hls_alarm(now, id),
@@ -471,7 +481,11 @@ impl Engine {
     }
 
     fn has_work(&self) -> bool {
-        !self.ready.is_empty() || !self.dirty.is_empty() || !self.doomed.is_empty() || !self.told.is_empty()
+        !self.ready.is_empty()
+            || !self.dirty.is_empty()
+            || !self.doomed.is_empty()
+            || !self.told.is_empty()
+            || !self.players_ready.is_empty()
     }
 
     /// Bytes that differ from connection to connection; nothing secret hangs on them.

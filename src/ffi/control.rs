@@ -299,11 +299,20 @@ fn client_info(info: &ClientInfo) -> camrill_client_info_t {
     }
 }
 
-fn codec(codec: Option<Codec>) -> i32 {
+/// A codec's number.
+pub(super) fn codec(codec: Option<Codec>) -> i32 {
     match codec {
         None => CAMRILL_CODEC_NONE,
         Some(Codec::H264) => CAMRILL_CODEC_H264,
         Some(Codec::Aac) => CAMRILL_CODEC_AAC,
-        Some(_) => CAMRILL_CODEC_OTHER,
+        Some(Codec::H265) => CAMRILL_CODEC_H265,
+        Some(Codec::Av1) => CAMRILL_CODEC_AV1,
+        Some(Codec::Mp3) => CAMRILL_CODEC_MP3,
+        Some(Codec::Opus) => CAMRILL_CODEC_OPUS,
+        Some(Codec::G711A) => CAMRILL_CODEC_G711A,
+        Some(Codec::G711U) => CAMRILL_CODEC_G711U,
+        Some(Codec::Vp9) => CAMRILL_CODEC_VP9,
+        Some(Codec::Flac) => CAMRILL_CODEC_FLAC,
+        Some(Codec::Vp8 | Codec::Other(_) | Codec::Script) => CAMRILL_CODEC_OTHER,
     }
 }

@@ -115,6 +115,24 @@ pub const CAMRILL_CODEC_NONE: i32 = 0;
 pub const CAMRILL_CODEC_H264: i32 = 1;
 /// AAC: frames behind ADTS headers, or raw ones where the publisher was given an AudioSpecificConfig.
 pub const CAMRILL_CODEC_AAC: i32 = 2;
+/// H.265: as H.264, with VPS.
+pub const CAMRILL_CODEC_H265: i32 = 3;
+/// AV1: temporal units.
+pub const CAMRILL_CODEC_AV1: i32 = 4;
+/// Motion JPEG.
+pub const CAMRILL_CODEC_MJPEG: i32 = 5;
+/// MP3.
+pub const CAMRILL_CODEC_MP3: i32 = 6;
+/// Opus.
+pub const CAMRILL_CODEC_OPUS: i32 = 7;
+/// G.711, A-law.
+pub const CAMRILL_CODEC_G711A: i32 = 8;
+/// G.711, µ-law.
+pub const CAMRILL_CODEC_G711U: i32 = 9;
+/// VP9: only where the library tells what a stream has.
+pub const CAMRILL_CODEC_VP9: i32 = 10;
+/// FLAC: only where the library tells what a stream has.
+pub const CAMRILL_CODEC_FLAC: i32 = 11;
 /// A codec that the library relays without knowing it by a number of its own.
 pub const CAMRILL_CODEC_OTHER: i32 = 255;
 
@@ -352,6 +370,16 @@ pub struct camrill_client_info_t {
     pub app: [c_char; CAMRILL_NAME_MAX],
     /// The stream's name, empty if none.
     pub name: [c_char; CAMRILL_NAME_MAX],
+}
+
+/// A piece of bytes that lie in several places.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct camrill_iov_t {
+    /// The bytes.
+    pub data: *const u8,
+    /// How many.
+    pub size: usize,
 }
 
 /// How a publisher is made. Start from CAMRILL_PUBLISHER_CONFIG_INIT. Strings and buffers are copied.

@@ -87,7 +87,7 @@ cp "$target/debug/libcamrill.a" "$out/libcamrill-tls.a"
 ${CARGO:-cargo} build --quiet --lib
 
 [ $# -gt 0 ] || set -- arguments configuration loop clients publishing freeing forking http hls recording sink relays \
-     transport
+    player transport
 echo "tests/c: plain, checked, sanitized and under valgrind"
 # Two at a time: each of them waits more than it works.
 while [ $# -gt 0 ]; do
