@@ -89,7 +89,7 @@ int main(int argc, char **argv)
         return 2;
     }
     e.rate = e.most = (argc > 3 ? (uint32_t)atol(argv[3]) : 4000) * 1000;
-    camera.video_codec = CAMRILL_CODEC_H264;
+    camera.tracks.video_codec = CAMRILL_CODEC_H264;
     camera.app = to.app = "live";
     camera.name = to.name = "camera";
     camera.user = &e;

@@ -114,7 +114,7 @@ int main(int argc, char **argv)
     mount.path = PATH "*";
     mount.on_request = on_request;
     mount.on_closed = on_closed;
-    config.video_codec = CAMRILL_CODEC_H264;
+    config.tracks.video_codec = CAMRILL_CODEC_H264;
     config.fragment_ms = 2000;
     config.window_ms = 20000;
     config.part_ms = 320;

@@ -5,15 +5,16 @@
 use std::ffi::{c_char, c_void};
 
 use super::convert::{c_string, optional_text, sized32};
-use super::feed::{Feed, Tracks, frame_and_data, names};
+use super::feed::{Feed, frame_and_pieces, names};
 use super::handle::camrill_engine_t;
 use super::owned::{self, Handle, Owned, on};
 use super::settings::Values;
 use super::types::*;
 use crate::config;
-use crate::engine::{Engine, Event, HlsFile, HlsOptions};
+use crate::engine::{Event, HlsFile, HlsOptions};
 use crate::error::{Code, Error, Result};
 use crate::hls::Answer;
+use crate::media::Input;
 
 /// Segments of MPEG-TS.
 pub const CAMRILL_HLS_TS: i32 = 1;
@@ -84,14 +85,8 @@ pub struct camrill_hls_config_t {
     pub app: *const c_char,
     /// The stream's name. It is made of that stream whenever it is published, by whomever.
     pub name: *const c_char,
-    /// Without a stream: as of a publisher. With one 0.
-    pub video_codec: i32,
-    /// Without a stream: as of a publisher. With one 0.
-    pub audio_codec: i32,
-    /// Without a stream: as of a publisher.
-    pub audio_config: *const u8,
-    /// Bytes of it.
-    pub audio_config_size: usize,
+    /// What is written, without a stream: as of a publisher. With one of no meaning.
+    pub tracks: camrill_tracks_t,
     /// Least length of a segment, which ends at the next keyframe; 0 means 10000.
     pub fragment_ms: u32,
     /// Length of the playlist; 0 means 60000.
@@ -157,7 +152,7 @@ pub unsafe extern "C" fn camrill_hls_new(
     unsafe {
         owned::make(engine, config, out, |handle, config| {
             let is_fed = config.app.is_null() && config.name.is_null();
-            let feed = if is_fed { Some(Feed::new(tracks(config))?) } else { None };
+            let feed = if is_fed { Some(Feed::new(&config.tracks)?) } else { None };
             let name = if is_fed { None } else { Some(names(config.vhost, config.app, config.name)?) };
             let settings = settings(config, is_fed)?;
             let callbacks = HlsCallbacks { on_file: config.on_file, on_remove: config.on_remove };
@@ -186,12 +181,14 @@ pub unsafe extern "C" fn camrill_hls_write(hls: *mut camrill_hls_t, frame: *cons
     // SAFETY: the caller's contract.
     unsafe {
         on(hls, |handle, id| {
-            let (frame, data) = frame_and_data(frame)?;
+            let (frame, pieces) = frame_and_pieces(frame)?;
             handle.with(|engine| {
                 // Only in here: a log line's callback, which comes after this, may free it.
                 let feed = (*hls).feed.as_mut();
                 let feed = feed.ok_or_else(|| Error::new(Code::State, "this HLS is made of a stream"))?;
-                let packed = feed.pack_whole(frame.codec, data, frame.pts_us, frame.dts_us)?;
+                // Refused before anything is packed: the same frame comes again.
+                engine.hls_write(id, &[])?;
+                let packed = feed.pack_whole(&frame, Input::Copied(&pieces))?;
                 engine.hls_write(id, &packed).inspect_err(|_| feed.lost_headers()).map(|()| CAMRILL_OK)
             })
         })
@@ -257,7 +254,15 @@ pub unsafe extern "C" fn camrill_hls_get(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camrill_hls_free(hls: *mut camrill_hls_t) {
     // SAFETY: the caller's contract.
-    unsafe { owned::free(hls, Engine::hls_close) };
+    unsafe {
+        owned::free_with(hls, |hls, engine, id| {
+            if let Some(feed) = &mut hls.feed {
+                // Files that wait for on_file don't hold up the end of it; ENOENT is told below.
+                let _ = engine.hls_write(id, &feed.flush_whole());
+            }
+            engine.hls_close(id)
+        });
+    }
 }
 
 /// Hands what was told of a writer to its callbacks.
@@ -294,15 +299,6 @@ pub(super) fn deliver(handle: &camrill_engine_t, event: Event) {
         }
         Event::HlsEnded { hls } => handle.hls.end(hls),
         _ => {}
-    }
-}
-
-fn tracks(config: &camrill_hls_config_t) -> Tracks {
-    Tracks {
-        video_codec: config.video_codec,
-        audio_codec: config.audio_codec,
-        audio_config: config.audio_config,
-        audio_config_size: config.audio_config_size,
     }
 }
 

@@ -69,7 +69,7 @@ pub(super) fn entry(frame: &Frame) -> Option<Result<Entry, Malformed>> {
         Codec::Flac => flac(record),
         // As which its samples go.
         Codec::G711A | Codec::G711U => flac(&flac::header()),
-        Codec::Vp8 | Codec::Other(_) | Codec::Script => return None,
+        Codec::Vp8 | Codec::Mjpeg | Codec::Other(_) | Codec::Script => return None,
     })
 }
 

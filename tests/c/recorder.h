@@ -83,7 +83,7 @@ static UNUSED camrill_recorder_config_t fed(struct host *h, const char *name)
 {
     camrill_recorder_config_t config = of_stream(h, name);
     config.app = config.name = NULL;
-    config.video_codec = CAMRILL_CODEC_H264;
+    config.tracks.video_codec = CAMRILL_CODEC_H264;
     return config;
 }
 
