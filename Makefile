@@ -93,6 +93,7 @@ test: setup-test
 	$(CARGO) test --features tls --lib engine::tls
 	$(CARGO) test --features tls --test tls --test tls_out
 	tests/c/run.sh
+	tests/c/tsan.sh
 	fuzz/run.sh
 
 bench: build

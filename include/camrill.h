@@ -730,8 +730,9 @@ typedef struct camrill_publisher_config_t {
     uint32_t rate_max;
     // CAMRILL_PUBLISHER_…, or 0.
     uint32_t flags;
-    // 0.
-    uint32_t reserved;
+    // How long memory given with camrill_publisher_write_ref() may be held, in ms; what is held longer is
+    // copied. 1 to 60,000; 0 means 500.
+    uint32_t max_hold_ms;
 } camrill_publisher_config_t;
 
 // A piece of a frame's bytes.
@@ -780,6 +781,10 @@ typedef struct camrill_publisher_stats_t {
     uint32_t dropped;
     // Bytes that wait for the loop now.
     uint32_t queued_bytes;
+    // Buffers given with camrill_publisher_write_ref() and not yet released.
+    uint32_t held;
+    // Frames in them that were copied since max_hold_ms was over. Wraps.
+    uint32_t late_copies;
 } camrill_publisher_stats_t;
 
 // A request for a mounted path. Strings are UTF-8, never NULL; they and the body are valid only during the
@@ -1493,11 +1498,37 @@ int32_t camrill_publisher_new(struct camrill_engine_t *engine,
 // frame is dropped, and video up to the next keyframe with it: CAMRILL_EAGAIN, need_keyframe is called,
 // and the loss is counted. CAMRILL_EFRAME if it is not what its codec says. CAMRILL_ESTATE if the stream
 // is no longer this publisher's: the engine is freed, or another publisher took its place.
-// One thread at a time per publisher, any one.
+// Never waits, neither for the loop nor for a lock. One thread at a time per publisher, any one: a second
+// one gets CAMRILL_ESTATE, and its frame is not taken. [any thread]
 int32_t camrill_publisher_write(struct camrill_publisher_t *publisher,
                                 const struct camrill_frame_t *frame);
 
-// Writes what the publisher has done. On the thread that writes frames, or while none does.
+// camrill_publisher_write() without a copy: the frame's memory is lent, and goes to RTMP and FLV players as it
+// stands. Until `release` has run it must stay as it is. `release(user)` runs exactly once whatever is answered:
+// inside this call where the frame is refused, dropped or too small to be worth it (below 2 KiB), else from any
+// thread that lets go of the last piece: the loop's as a rule, inside camrill_engine_poll(),
+// camrill_engine_run() or camrill_engine_free(), or one that calls camrill_publisher_free(), or this one, where
+// the loop was done with the frame before the call was. It must be
+// quick and use no engine; it may write to a publisher. After a fork it runs in the parent only.
+//
+// What the loop still holds after max_hold_ms (camrill_publisher_config_t), for slow players or as the GOP cache,
+// it copies, so that the encoder gets its memory back; the copies are counted (late_copies). HLS and recordings
+// copy each frame at once. While the loop stands still what is in the queue stays held, up to queue_bytes.
+// Answers as camrill_publisher_write() does, and CAMRILL_EINVAL if `release` is NULL. [any thread]
+//
+// ```c
+// static void give_back(void *buffer) { encoder_queue_buffer(buffer); }
+// ...
+// frame.data = buffer->data;
+// frame.size = buffer->used;
+// camrill_publisher_write_ref(publisher, &frame, give_back, buffer);
+// ```
+int32_t camrill_publisher_write_ref(struct camrill_publisher_t *publisher,
+                                    const struct camrill_frame_t *frame,
+                                    void (*release)(void *user),
+                                    void *user);
+
+// Writes what the publisher has done. [any thread]
 int32_t camrill_publisher_stats(const struct camrill_publisher_t *publisher,
                                 struct camrill_publisher_stats_t *out);
 

@@ -196,7 +196,8 @@ fn structs_have_the_same_layout_in_c_and_in_rust() {
         }
         camrill_program_info_t { struct_size, argc, name, argv, log }
         camrill_publisher_config_t {
-            struct_size, queue_bytes, vhost, app, name, tracks, user, user_free, need_keyframe
+            struct_size, queue_bytes, vhost, app, name, tracks, user, user_free, need_keyframe, rate_hint,
+            rate_min, rate_max, flags, max_hold_ms
         }
         camrill_tracks_t {
             video_codec, audio_codec, video_format, audio_rate, audio_channels, reserved, video_config,

@@ -295,7 +295,7 @@ impl Engine {
     }
 
     pub(super) fn stop_play(&mut self, now: Time, id: u32) {
-        let Some(playing) = self.conns.find_mut(id).and_then(|conn| conn.play.take()) else { return };
+        let Some(playing) = self.conns.find_mut(id).and_then(Conn::stop_playing) else { return };
         let Some(stream) = self.hub.stream_mut(playing.stream) else { return };
         stream.detach(playing.format.lane());
         let name = stream.name().clone();

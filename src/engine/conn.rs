@@ -18,7 +18,7 @@ use super::outgoing::Owner;
 use super::session::Session;
 use super::sys;
 use crate::hub::{Flow, LaneKey, Player, Step, Stream};
-use crate::media::{Chain, Frame};
+use crate::media::{Chain, Copies, Frame};
 use crate::rtmp::server::{ConnectRequest, StreamRequest};
 use crate::rtmp::url::StreamName;
 use crate::time::Time;
@@ -383,6 +383,25 @@ impl Conn {
         }
         self.blocked = Some(now);
         Some(Ok(Flushed::Blocked))
+    }
+
+    /// When the host's memory is wanted back that the rest of what was sent in part lies in, if it does, and how
+    /// long that rest is.
+    pub(super) fn lent_rest(&self) -> Option<(Time, usize)> {
+        Some((self.rest.lent_until()?, self.rest.len()))
+    }
+
+    /// Has that rest lie in memory of our own. Whether nothing of it had been copied before.
+    pub(super) fn own_rest(&mut self, copies: &mut Copies) -> bool {
+        copies.own(&mut self.rest)
+    }
+
+    /// It no longer plays. What it holds of the stream is its own: nobody will ask for it.
+    pub(super) fn stop_playing(&mut self) -> Option<Playing> {
+        if !self.dead {
+            self.rest = self.rest.owned();
+        }
+        self.play.take()
     }
 
     /// Takes what was sent off the front. Frames that were not begun stay in the ring.

@@ -17,6 +17,9 @@ pub trait FrameSource: Send {
     fn is_ended(&self) -> bool;
     /// Whether frames have been dropped since this was last asked, so that a keyframe would help.
     fn take_dropped(&mut self) -> bool;
+    /// So many frames in memory that it has lent have been copied, since they were still held when it was wanted
+    /// back.
+    fn copied(&mut self, _frames: usize) {}
     /// The stream is no longer this encoder's: what it writes from now on is refused.
     fn close(&mut self);
 }

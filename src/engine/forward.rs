@@ -531,7 +531,7 @@ impl Engine {
     /// A connection no longer sends its stream on.
     pub(super) fn stop_push(&mut self, now: Time, id: u32) {
         let Some(conn) = self.conns.find_mut(id) else { return };
-        let Some(playing) = conn.play.take() else { return };
+        let Some(playing) = conn.stop_playing() else { return };
         if let Some(Owner::Forward(forward) | Owner::Former(forward)) = conn.owner
             && let Some(forward) = self.forwards.find_mut(forward)
         {

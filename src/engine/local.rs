@@ -85,6 +85,7 @@ impl Engine {
                 self.mark_dirty(stream);
                 self.begin_hints(now, id);
             }
+            self.arm_lent(stream);
             self.ask_for_key(stream);
             if ended {
                 self.finish_local(stream, Source::Encoder(id));

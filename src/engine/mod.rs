@@ -32,6 +32,7 @@ mod info;
 mod ingest;
 #[cfg(any(feature = "hls", feature = "dvr"))]
 mod jobs;
+mod lent;
 mod link;
 mod local;
 mod outgoing;
@@ -227,10 +228,11 @@ impl Engine {
         let waker = Waker::new(poll.registry(), WAKER).map_err(io("creating the loop's waker"))?;
         let config = Config::new();
         let (settings, _) = Settings::from_config(&config)?;
+        let started = Instant::now();
         Ok(Self {
             poll,
             events: Some(Events::with_capacity(EVENTS_PER_TURN)),
-            started: Instant::now(),
+            started,
             process: std::process::id(),
             entropy: RandomState::new(),
             applied: config.clone(),
@@ -281,7 +283,7 @@ impl Engine {
             frames: Frames::new(),
             told: VecDeque::new(),
             asks: false,
-            remote: Remote::new(waker),
+            remote: Remote::new(waker, started),
             transport: None,
             tls: tls::Tls::new(),
             totals: Totals::default(),
@@ -408,6 +410,7 @@ impl Engine {
             match alarm {
                 Alarm::Listener(index) => self.accept(now, index),
                 Alarm::Stream(id) => self.on_stream_alarm(now, id),
+                Alarm::Lent(id) => self.on_lent_alarm(now, at, id),
                 Alarm::Ingest(id) => self.on_ingest_alarm(now, id),
                 Alarm::Forward(id) => self.on_forward_alarm(now, id),
                 #[cfg(feature = "http")]

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::error::{Code, Error, Result};
+use crate::time::Time;
 
 /// Calls from other threads that wait for the loop at most.
 pub const CALLS_MAX: usize = 1024;
@@ -20,6 +22,7 @@ pub struct Remote {
 
 struct Shared {
     waker: mio::Waker,
+    started: Instant,
     stop: AtomicBool,
     calls: Mutex<Vec<Call>>,
 }
@@ -31,9 +34,14 @@ impl fmt::Debug for Remote {
 }
 
 impl Remote {
-    pub(super) fn new(waker: mio::Waker) -> Self {
+    pub(super) fn new(waker: mio::Waker, started: Instant) -> Self {
         let (stop, calls) = (AtomicBool::new(false), Mutex::new(Vec::new()));
-        Self { shared: Arc::new(Shared { waker, stop, calls }) }
+        Self { shared: Arc::new(Shared { waker, started, stop, calls }) }
+    }
+
+    /// The engine's clock.
+    pub fn now(&self) -> Time {
+        Time::ZERO + self.shared.started.elapsed()
     }
 
     /// Has the host stop taking turns ([`super::Engine::take_stop`]): the turn that is going on ends.
@@ -42,7 +50,7 @@ impl Remote {
         self.wake()
     }
 
-    /// Ends the wait of the turn that is going on, or of the next one.
+    /// Ends the wait of the turn that is going on, or of the next one. Takes no lock: one write to a descriptor.
     pub fn wake(&self) -> Result<()> {
         self.shared.waker.wake().map_err(|e| Error::new(Code::Io, format!("waking the loop: {e}")))
     }

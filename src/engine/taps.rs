@@ -90,13 +90,15 @@ impl Engine {
     /// Gives the taps of a stream what has come.
     pub(super) fn run_taps(&mut self, now: Time, id: u32) {
         let Some(taps) = self.taps.get_mut(&id) else { return };
-        let Some(stream) = self.hub.stream(id) else { return };
-        let ring = stream.ring();
-        let from = taps.cursor.max(ring.base());
-        taps.cursor = ring.head();
-        if from == ring.head() {
+        let Some(stream) = self.hub.stream_mut(id) else { return };
+        let from = taps.cursor.max(stream.ring().base());
+        taps.cursor = stream.ring().head();
+        if from == stream.ring().head() {
             return;
         }
+        // Segments and files hold frames for seconds: memory of the host's is copied, once for all.
+        stream.own(from);
+        let ring = stream.ring();
         let when = sys::calendar(self.settings.utc_time);
         for frame in (from..ring.head()).filter_map(|seq| ring.frame(seq)) {
             #[cfg(feature = "hls")]

@@ -12,6 +12,8 @@ pub(super) enum Alarm {
     Listener(usize),
     /// A stream's gathered frames are due, or nobody has played it for long.
     Stream(u32),
+    /// Memory that a stream has been lent is wanted back.
+    Lent(u32),
     /// An ingest has its next frame, is tried again, or may end.
     Ingest(u32),
     /// A forward is tried again.

@@ -164,7 +164,7 @@ impl camrill_engine_t {
             Ok(engine) => engine,
             Err(TryLockError::Poisoned(e)) => e.into_inner(),
             Err(TryLockError::WouldBlock) => {
-                let message = "the functions of a transport must not use the engine";
+                let message = "neither the functions of a transport nor release may use the engine";
                 return Err(Error::new(Code::Reentrant, message));
             }
         };

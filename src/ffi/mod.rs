@@ -15,6 +15,7 @@ mod handle;
 mod hls;
 #[cfg(feature = "http")]
 mod http;
+mod lent;
 mod logger;
 mod owned;
 mod player;

@@ -9,6 +9,7 @@ use heapless::spsc::{Consumer, Producer, Queue};
 
 use crate::engine::{FrameSource, Remote};
 use crate::media::Frame;
+use crate::time::Time;
 
 /// Places in the queue: over a second of 60 fps video and audio. One stays free.
 const PLACES: usize = 128;
@@ -16,8 +17,7 @@ const PLACES: usize = 128;
 /// What both ends share. On mipsel there are no 64-bit atomics: everything is a usize or a flag.
 struct Shared {
     queue: UnsafeCell<Queue<Frame, PLACES>>,
-    /// Bytes of the frames in the queue.
-    bytes: AtomicUsize,
+    counts: Arc<Counts>,
     /// The loop has been woken and has not looked yet.
     signaled: AtomicBool,
     /// Frames have been dropped since the loop last asked.
@@ -33,6 +33,17 @@ struct Shared {
 unsafe impl Sync for Shared {}
 // SAFETY: as above; frames may go to another thread.
 unsafe impl Send for Shared {}
+
+/// What either end counts and anybody may read.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    /// Bytes of the frames in the queue.
+    pub(super) queued: AtomicUsize,
+    /// Buffers that the host has lent and that are still held, here or by the loop.
+    pub(super) held: AtomicUsize,
+    /// Frames in them that the loop has copied, since it held them for too long.
+    pub(super) copied: AtomicUsize,
+}
 
 /// The encoder's end.
 pub(super) struct Sender {
@@ -56,10 +67,10 @@ impl fmt::Debug for Sender {
 }
 
 /// A queue and its two ends. The sender wakes `remote`'s loop.
-pub(super) fn channel(remote: Remote) -> (Sender, Receiver) {
+pub(super) fn channel(remote: Remote, counts: Arc<Counts>) -> (Sender, Receiver) {
     let shared = Arc::new(Shared {
         queue: UnsafeCell::new(Queue::new()),
-        bytes: AtomicUsize::new(0),
+        counts,
         signaled: AtomicBool::new(false),
         dropped: AtomicBool::new(false),
         ended: AtomicBool::new(false),
@@ -83,9 +94,9 @@ impl Sender {
     pub(super) fn push(&mut self, frame: Frame) -> bool {
         // Counted before it can be taken, so that the count never goes below zero.
         let bytes = frame.size();
-        self.shared.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.shared.counts.queued.fetch_add(bytes, Ordering::Relaxed);
         if self.producer.enqueue(frame).is_err() {
-            self.shared.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.shared.counts.queued.fetch_sub(bytes, Ordering::Relaxed);
             return false;
         }
         true
@@ -113,8 +124,13 @@ impl Sender {
         self.shared.closed.load(Ordering::Acquire)
     }
 
-    pub(super) fn queued_bytes(&self) -> usize {
-        self.shared.bytes.load(Ordering::Relaxed)
+    fn queued_bytes(&self) -> usize {
+        self.shared.counts.queued.load(Ordering::Relaxed)
+    }
+
+    /// The time on the loop's clock.
+    pub(super) fn now(&self) -> Time {
+        self.remote.now()
     }
 }
 
@@ -129,10 +145,11 @@ impl Drop for Sender {
 
 impl FrameSource for Receiver {
     fn pop(&mut self) -> Option<Frame> {
-        // Taken back before the queue is looked at: a frame that comes after this look wakes again.
-        self.shared.signaled.store(false, Ordering::Release);
+        // Taken back before the queue is looked at: a frame that comes after this look wakes again. A swap and no
+        // store, so that a frame is seen whose writer still found it set.
+        self.shared.signaled.swap(false, Ordering::AcqRel);
         let frame = self.consumer.dequeue()?;
-        self.shared.bytes.fetch_sub(frame.size(), Ordering::Relaxed);
+        self.shared.counts.queued.fetch_sub(frame.size(), Ordering::Relaxed);
         Some(frame)
     }
 
@@ -144,6 +161,10 @@ impl FrameSource for Receiver {
         self.shared.dropped.swap(false, Ordering::AcqRel)
     }
 
+    fn copied(&mut self, frames: usize) {
+        self.shared.counts.copied.fetch_add(frames, Ordering::Relaxed);
+    }
+
     fn close(&mut self) {
         self.shared.closed.store(true, Ordering::Release);
     }
@@ -152,5 +173,111 @@ impl FrameSource for Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.close();
+        // Nobody else takes what is in it, and the host waits for memory that it has lent.
+        while self.pop().is_some() {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::engine::Engine;
+    use crate::media::{Codec, Kind, Role};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn frame(n: i64) -> Frame {
+        let (kind, codec, role) = (Kind::Audio, Codec::Aac, Role::Key);
+        let payload = Bytes::from(n.to_be_bytes().to_vec()).into();
+        Frame { kind, codec, role, dts: n, pts: n, payload, relay: Bytes::new() }
+    }
+
+    fn ends() -> (Engine, Sender, Receiver) {
+        let engine = Engine::new().unwrap();
+        let (sender, receiver) = channel(engine.remote(), Arc::default());
+        (engine, sender, receiver)
+    }
+
+    #[test]
+    fn frames_come_once_in_order_and_are_counted() {
+        const FRAMES: i64 = 20_000;
+        let (mut engine, mut sender, mut receiver) = ends();
+        let counts = sender.shared.counts.clone();
+        let encoder = std::thread::spawn(move || {
+            for n in 0..FRAMES {
+                while !sender.has_room(1, 8, 1000) {
+                    std::thread::yield_now();
+                }
+                assert!(sender.push(frame(n)));
+                sender.wake();
+            }
+        });
+        let mut next = 0;
+        while next < FRAMES {
+            engine.turn(Some(PATIENCE)).unwrap();
+            while let Some(frame) = receiver.pop() {
+                assert_eq!((frame.dts, &frame.payload), (next, &next.to_be_bytes()[..].to_vec().into()));
+                next += 1;
+            }
+        }
+        encoder.join().unwrap();
+        assert!(receiver.is_ended() && receiver.pop().is_none());
+        assert_eq!(counts.queued.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn the_loop_is_woken_for_every_frame_that_it_has_not_seen() {
+        let (mut engine, mut sender, mut receiver) = ends();
+        let seen = Arc::new(AtomicU32::new(0));
+        let taken = seen.clone();
+        let encoder = std::thread::spawn(move || {
+            for n in 1..=5_000 {
+                sender.push(frame(n.into()));
+                sender.wake();
+                // The loop may be just about to wait: it takes this one only if it is woken.
+                while taken.load(Ordering::Acquire) < n {
+                    std::hint::spin_loop();
+                    std::thread::yield_now();
+                }
+            }
+        });
+        while seen.load(Ordering::Relaxed) < 5_000 {
+            engine.turn(Some(PATIENCE)).unwrap();
+            let mut any = false;
+            while receiver.pop().is_some() {
+                seen.fetch_add(1, Ordering::Release);
+                any = true;
+            }
+            assert!(any || encoder.is_finished() || engine.now().as_millis() < 10_000, "not woken");
+        }
+        encoder.join().unwrap();
+    }
+
+    #[test]
+    fn what_is_in_the_queue_goes_with_the_loops_end() {
+        let (_engine, mut sender, receiver) = ends();
+        let (a, b) = (Arc::new(b"lent"), Arc::new(b"lent"));
+        struct Memory(Arc<&'static [u8; 4]>);
+        impl AsRef<[u8]> for Memory {
+            fn as_ref(&self) -> &[u8] {
+                *self.0
+            }
+        }
+        let lent = |memory: &Arc<&'static [u8; 4]>| {
+            let payload = crate::media::Chain::lent([Bytes::from_owner(Memory(memory.clone()))]);
+            Frame { payload, ..frame(0) }
+        };
+        sender.push(lent(&a));
+        drop(receiver);
+        assert_eq!((Arc::strong_count(&a), sender.is_closed()), (1, true));
+        // One that came in between goes with the other end.
+        sender.push(lent(&b));
+        drop(sender);
+        assert_eq!(Arc::strong_count(&b), 1);
     }
 }

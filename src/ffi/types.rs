@@ -464,8 +464,9 @@ pub struct camrill_publisher_config_t {
     pub rate_max: u32,
     /// CAMRILL_PUBLISHER_…, or 0.
     pub flags: u32,
-    /// 0.
-    pub reserved: u32,
+    /// How long memory given with camrill_publisher_write_ref() may be held, in ms; what is held longer is
+    /// copied. 1 to 60,000; 0 means 500.
+    pub max_hold_ms: u32,
 }
 
 /// A piece of a frame's bytes.
@@ -520,6 +521,10 @@ pub struct camrill_publisher_stats_t {
     pub dropped: u32,
     /// Bytes that wait for the loop now.
     pub queued_bytes: u32,
+    /// Buffers given with camrill_publisher_write_ref() and not yet released.
+    pub held: u32,
+    /// Frames in them that were copied since max_hold_ms was over. Wraps.
+    pub late_copies: u32,
 }
 
 /// A request for a mounted path. Strings are UTF-8, never NULL; they and the body are valid only during the

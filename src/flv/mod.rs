@@ -76,7 +76,7 @@ pub fn timestamp(frame: &Frame, at: i64) -> u32 {
 fn with_payload(head: &[u8], frame: &Frame) -> Chain {
     let head = Bytes::copy_from_slice(head);
     let pieces = std::iter::once(head).chain(frame.payload.pieces().iter().cloned());
-    if frame.payload.is_lent() { Chain::lent(pieces) } else { Chain::new(pieces) }
+    Chain::new(pieces).lent_as(&frame.payload)
 }
 
 /// What a body says.

@@ -9,8 +9,8 @@ use super::player::Player;
 use super::{Name, Source};
 use crate::config::{TimeJitter, Vhost};
 use crate::media::{
-    AudioTrack, Correction, Frame, Jitter, Kind, Lane, MixQueue, Mux, Ring, RingLimits, Role, VideoTrack,
-    audio_track, video_track,
+    AudioTrack, Copies, Correction, Frame, Jitter, Kind, Lane, MixQueue, Mux, Ring, RingLimits, Role,
+    VideoTrack, audio_track, video_track,
 };
 use crate::time::Time;
 
@@ -79,6 +79,16 @@ pub struct Stream {
     audio: Option<AudioTrack>,
     totals: Totals,
     wants_key: bool,
+    lent: Lent,
+}
+
+/// What is known of frames that lie in the host's memory.
+#[derive(Debug, Default)]
+struct Lent {
+    /// The first of them to be wanted back is wanted back then.
+    next: Option<Time>,
+    /// The time that an alarm is set for.
+    alarm: Option<Time>,
 }
 
 impl Stream {
@@ -109,6 +119,7 @@ impl Stream {
             audio: None,
             totals: Totals::default(),
             wants_key: false,
+            lent: Lent::default(),
         }
     }
 
@@ -214,6 +225,13 @@ impl Stream {
             frame.pts = frame.dts.saturating_add(composition);
         }
         self.count(&frame);
+        if frame.role == Role::Header {
+            // It stays for as long as the publish does.
+            frame.payload = frame.payload.owned();
+        }
+        if let Some(at) = frame.payload.lent_until() {
+            self.lend(at);
+        }
         if !play.mix_correct {
             return self.push(now, frame);
         }
@@ -223,6 +241,48 @@ impl Stream {
             any |= self.push(now, frame);
         }
         any
+    }
+
+    /// The host's memory is held, by the ring or by a connection, and wanted back at `at`.
+    pub fn lend(&mut self, at: Time) {
+        self.lent.next = Some(self.lent.next.map_or(at, |next| next.min(at)));
+    }
+
+    /// When an alarm is to be set for memory that is wanted back, if one is: there is one for each time.
+    pub fn take_lent_alarm(&mut self) -> Option<Time> {
+        let next = self.lent.next?;
+        if self.lent.alarm.is_some_and(|alarm| alarm <= next) {
+            return None;
+        }
+        self.lent.alarm = Some(next);
+        Some(next)
+    }
+
+    /// The time that the alarm is set for.
+    pub fn lent_alarm(&self) -> Option<Time> {
+        self.lent.alarm
+    }
+
+    /// Gives back the host's memory that is wanted back by now: what is still held of it is copied. Answers how
+    /// many frames that were. What connections hold may share the copies.
+    pub fn give_back(&mut self, now: Time, copies: &mut Copies) -> usize {
+        self.lent = Lent::default();
+        let (mixed, a) = self.mix.own(now, copies);
+        let (owned, b) = self.ring.own(0, now, copies);
+        [a, b].into_iter().flatten().for_each(|at| self.lend(at));
+        let base = self.ring.base();
+        for (_, lane) in &mut self.lanes {
+            lane.trim(base);
+            lane.own(0, now, copies);
+        }
+        mixed.saturating_add(owned)
+    }
+
+    /// Has the frames from `from` on lie in memory of our own, for those who keep them for long.
+    pub fn own(&mut self, from: u64) {
+        let (all, mut copies) = (Time::from_micros(u64::MAX), Copies::default());
+        self.ring.own(from, all, &mut copies);
+        self.lanes.iter_mut().for_each(|(_, lane)| lane.own(from, all, &mut copies));
     }
 
     /// When what has been gathered is due, if anything has.
@@ -489,7 +549,7 @@ mod tests {
     use super::*;
     use crate::config::{Config, Settings};
     use crate::hub::{Hub, Step};
-    use crate::media::Codec;
+    use crate::media::{Chain, Codec};
 
     /// A hub with one stream that is being published, its id, and a player of it.
     fn live(settings: &Arc<Vhost>) -> (Hub, u32, Player) {
@@ -524,6 +584,89 @@ mod tests {
 
     fn payloads(ring: &Ring) -> Vec<&[u8]> {
         (ring.base()..ring.head()).map(|seq| &ring.frame(seq).unwrap().payload[..]).collect()
+    }
+
+    /// A frame whose memory is the host's until `until`, and that memory.
+    fn lent(role: Role, ms: i64, until: u64) -> (Frame, std::sync::Weak<Vec<u8>>) {
+        struct Memory(Arc<Vec<u8>>);
+        impl AsRef<[u8]> for Memory {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+        let memory = Arc::new(vec![ms as u8; 3000]);
+        let watch = Arc::downgrade(&memory);
+        let mut frame = video(role, ms, b"");
+        frame.payload = Chain::lent([Bytes::from_static(b"head"), Bytes::from_owner(Memory(memory))]);
+        frame.payload.lend_until(Time::from_millis(until));
+        (frame, watch)
+    }
+
+    /// Images that share the payload.
+    #[derive(Debug)]
+    struct Sharing;
+
+    impl Mux for Sharing {
+        fn start(&mut self, _: &crate::media::Headers) {}
+        fn image(&mut self, frame: &Frame) -> Chain {
+            let pieces = frame.payload.pieces().iter().cloned();
+            Chain::new(std::iter::once(Bytes::from_static(b"image")).chain(pieces)).lent_as(&frame.payload)
+        }
+        fn preamble(&mut self, _: &crate::media::Headers, _: i64) -> Bytes {
+            Bytes::new()
+        }
+    }
+
+    #[test]
+    fn lent_memory_is_given_back_in_time_with_one_copy_for_all() {
+        for mix in [false, true] {
+            let (mut hub, id, _player) = live(&vhost(|play| play.mix_correct = mix));
+            let stream = hub.stream_mut(id).unwrap();
+            let key = LaneKey::Fixed(1);
+            stream.attach(key, || Box::new(Sharing));
+            let frames = [(Role::Key, 0), (Role::Delta, 40), (Role::Delta, 80)];
+            let memory = frames.map(|(role, ms)| {
+                let (frame, memory) = lent(role, ms, 500 + ms as u64);
+                stream.write(Time::ZERO, frame);
+                memory
+            });
+            assert_eq!(stream.take_lent_alarm(), Some(Time::from_millis(500)));
+            assert_eq!(stream.take_lent_alarm(), None, "it is set");
+            let (ring, lane) = stream.ring_and_lane(key);
+            let lane = lane.unwrap();
+            lane.join(0, &crate::media::Headers::default(), 0);
+            assert_eq!(lane.image(ring, 2).is_none(), mix, "they wait to be put in order");
+            assert_eq!(stream.give_back(Time::from_millis(499), &mut Copies::default()), 0);
+            assert_eq!(stream.take_lent_alarm(), Some(Time::from_millis(500)));
+            assert_eq!(stream.give_back(Time::from_millis(540), &mut Copies::default()), 2);
+            assert_eq!(stream.take_lent_alarm(), Some(Time::from_millis(580)));
+            assert_eq!(memory.each_ref().map(std::sync::Weak::strong_count), [0, 0, 1]);
+            stream.end(Time::ZERO);
+            let (ring, lane) = stream.ring_and_lane(key);
+            let lane = lane.unwrap();
+            for (seq, (_, ms)) in (0..).zip(frames) {
+                let image = lane.image(ring, seq).unwrap();
+                let payload = [&b"head"[..], &[ms as u8; 3000]].concat();
+                assert_eq!(image, &[b"image", &payload[..]].concat());
+                assert_eq!(ring.frame(seq).unwrap().payload, payload);
+            }
+            let first = ring.frame(0).unwrap().payload.bytes();
+            let shared = lane.image(ring, 0).unwrap().pieces().last().unwrap().clone();
+            assert!(first.as_ptr_range().contains(&shared.as_ptr()), "the image's is the frame's");
+            assert_eq!(memory[2].strong_count(), 1);
+            stream.own(0);
+            assert_eq!(memory[2].strong_count(), 0);
+        }
+    }
+
+    #[test]
+    fn a_header_holds_no_memory_of_the_hosts() {
+        let (mut hub, id, _player) = live(&vhost(|_| {}));
+        let stream = hub.stream_mut(id).unwrap();
+        let (header, memory) = lent(Role::Header, 0, 500);
+        stream.write(Time::ZERO, header);
+        assert_eq!(memory.strong_count(), 0);
+        assert_eq!(stream.take_lent_alarm(), None);
     }
 
     #[test]

@@ -2,9 +2,12 @@
 //! put together on the way.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::{Arc, OnceLock};
 
 use bytes::{Buf, Bytes, BytesMut};
+
+use crate::time::Time;
 
 /// Bytes from which on a piece is shared rather than copied: below, remembering it for each reader costs more.
 pub const SHARED_MIN: usize = 2048;
@@ -13,9 +16,13 @@ pub const SHARED_MIN: usize = 2048;
 #[derive(Clone, Default)]
 pub struct Chain {
     repr: Repr,
-    /// Whether memory of the host's is among it, which it wants back.
-    lent: bool,
+    /// Whether memory of the host's is among it, and when it wants that back.
+    lent: Option<Until>,
 }
+
+/// The time at which lent memory is wanted back. Never 0, so that it takes no more room than the time.
+#[derive(Debug, Clone, Copy)]
+struct Until(NonZeroU64);
 
 #[derive(Clone)]
 enum Repr {
@@ -47,12 +54,30 @@ impl Chain {
                 Repr::Many(Arc::new(Many { pieces: pieces.into(), len, whole: OnceLock::new() }))
             }
         };
-        Self { repr, lent: false }
+        Self { repr, lent: None }
     }
 
-    /// The same, with memory of the host's among it.
+    /// The same, with memory of the host's among it, which is wanted back at once unless
+    /// [`Chain::lend_until`] says otherwise.
     pub fn lent(pieces: impl IntoIterator<Item = Bytes>) -> Self {
-        Self { lent: true, ..Self::new(pieces) }
+        Self { lent: Some(Until::new(Time::ZERO)), ..Self::new(pieces) }
+    }
+
+    /// Of lent memory: when it is wanted back.
+    pub fn lend_until(&mut self, at: Time) {
+        if self.lent.is_some() {
+            self.lent = Some(Until::new(at));
+        }
+    }
+
+    /// When the host's memory that is among it is wanted back, if any is.
+    pub fn lent_until(&self) -> Option<Time> {
+        self.lent.map(|Until(us)| Time::from_micros(us.get()))
+    }
+
+    /// The same pieces, lent as `from` is: for what shares its bytes.
+    pub fn lent_as(self, from: &Chain) -> Self {
+        Self { lent: from.lent, ..self }
     }
 
     /// How many bytes it has.
@@ -107,12 +132,12 @@ impl Chain {
 
     /// Whether memory of the host's is among it.
     pub fn is_lent(&self) -> bool {
-        self.lent
+        self.lent.is_some()
     }
 
     /// The same bytes in memory of our own: copied if they are lent.
     pub fn owned(&self) -> Self {
-        if self.lent { Self::from(self.copied()) } else { self.clone() }
+        if self.is_lent() { Self::from(self.copied()) } else { self.clone() }
     }
 
     /// What is left when the first `n` bytes are gone.
@@ -126,7 +151,7 @@ impl Chain {
             (!piece.is_empty()).then_some(piece)
         });
         let rest = Self::new(rest);
-        Self { lent: self.lent && !rest.is_empty(), ..rest }
+        Self { lent: self.lent.filter(|_| !rest.is_empty()), ..rest }
     }
 
     fn copied(&self) -> Bytes {
@@ -166,20 +191,103 @@ impl Gather {
         self.pieces.push(piece);
     }
 
-    /// The chain; `lent` as the bytes are that were appended.
+    /// The chain; `lent` as the bytes are that were appended, and wanted back at once.
     pub fn finish(mut self, lent: bool) -> Chain {
         if self.pieces.is_empty() {
             return self.small.freeze().into();
         }
         self.pieces.push(self.small.freeze());
-        let chain = Chain::new(self.pieces);
-        Chain { lent, ..chain }
+        if lent { Chain::lent(self.pieces) } else { Chain::new(self.pieces) }
     }
+
+    /// The chain, lent as `source` is, whose bytes were appended, if it shares any.
+    pub fn finish_as(self, source: &Chain) -> Chain {
+        let mut chain = self.finish(source.is_lent());
+        source.lent_until().into_iter().for_each(|at| chain.lend_until(at));
+        chain
+    }
+}
+
+impl Until {
+    fn new(at: Time) -> Self {
+        Self(NonZeroU64::new(at.as_micros()).unwrap_or(NonZeroU64::MIN))
+    }
+}
+
+/// Copies of lent memory, by where that lies: whoever shares a piece shares its copy. What was copied is held
+/// until this goes, so that no other memory can come to lie there meanwhile.
+#[derive(Debug, Default)]
+pub struct Copies {
+    pieces: Vec<(Bytes, Bytes)>,
+}
+
+impl Copies {
+    /// Has `chain` lie in memory of our own. What of it has a copy shares that; the rest is copied, into one
+    /// piece if that is all of it. Whether it was all of it.
+    pub fn own(&mut self, chain: &mut Chain) -> bool {
+        if !chain.is_lent() {
+            return false;
+        }
+        let copied: usize =
+            chain.pieces().iter().filter(|piece| self.find(piece).is_none()).map(Bytes::len).sum();
+        let mut out = BytesMut::with_capacity(copied);
+        let mut pieces = Vec::with_capacity(chain.pieces().len());
+        let mut fresh = Vec::new();
+        for piece in chain.pieces() {
+            if let Some(copy) = self.find(piece) {
+                pieces.extend((!out.is_empty()).then(|| out.split().freeze()));
+                pieces.push(copy);
+            } else {
+                fresh.push((piece.clone(), pieces.len(), out.len()));
+                out.extend_from_slice(piece);
+            }
+        }
+        pieces.push(out.freeze());
+        for (old, at, from) in fresh {
+            let new = pieces.get(at).filter(|new| new.len() >= from.saturating_add(old.len()));
+            let new = new.map(|new| new.slice(from..from + old.len()));
+            self.pieces.extend(new.map(|new| (old, new)));
+        }
+        let is_new = copied == chain.len();
+        *chain = Chain::new(pieces);
+        is_new
+    }
+
+    /// The copy of `piece`, which may be a part of what was copied.
+    fn find(&self, piece: &Bytes) -> Option<Bytes> {
+        let begin = piece.as_ptr().addr();
+        self.pieces.iter().rev().find_map(|(old, new)| {
+            let from = begin.checked_sub(old.as_ptr().addr())?;
+            let to = from.checked_add(piece.len()).filter(|to| *to <= new.len())?;
+            Some(new.slice(from..to))
+        })
+    }
+}
+
+/// Has the chains whose lent memory is wanted back by `until` lie in memory of our own. Answers how many there
+/// were, and when the next is wanted back.
+pub(super) fn own_due<'a>(
+    chains: impl Iterator<Item = &'a mut Chain>,
+    until: Time,
+    copies: &mut Copies,
+) -> (usize, Option<Time>) {
+    let (mut owned, mut next) = (0, None::<Time>);
+    for chain in chains {
+        match chain.lent_until() {
+            Some(at) if at <= until => {
+                copies.own(chain);
+                owned += 1;
+            }
+            Some(at) => next = Some(next.map_or(at, |next| next.min(at))),
+            None => {}
+        }
+    }
+    (owned, next)
 }
 
 impl<T: Into<Bytes>> From<T> for Chain {
     fn from(bytes: T) -> Self {
-        Self { repr: Repr::One(bytes.into()), lent: false }
+        Self { repr: Repr::One(bytes.into()), lent: None }
     }
 }
 
@@ -303,7 +411,42 @@ mod tests {
         assert_eq!(chain.pieces()[1].as_ptr(), large.as_ptr());
         let mut gather = Gather::with_capacity(16);
         gather.share(Bytes::from_static(b"small"));
-        assert_eq!(gather.finish(true).pieces().len(), 1);
+        let small = gather.finish(true);
+        assert!(small.pieces().len() == 1 && !small.is_lent(), "nothing is shared");
+    }
+
+    #[test]
+    fn what_shares_a_piece_shares_its_copy() {
+        let memory = [Bytes::from(vec![1; 5000]), Bytes::from(vec![2; 3000])];
+        let mut payload = Chain::lent(memory.clone());
+        payload.lend_until(Time::from_millis(7));
+        assert_eq!(payload.lent_until(), Some(Time::from_millis(7)));
+        let mut gather = Gather::with_capacity(16);
+        gather.small().extend_from_slice(b"head");
+        gather.share(memory[0].slice(..4000));
+        gather.small().extend_from_slice(b"chunk");
+        gather.share(memory[0].slice(4000..));
+        gather.share(memory[1].clone());
+        let mut image = gather.finish_as(&payload);
+        assert_eq!(image.lent_until(), payload.lent_until());
+        let mut rest = image.without(100);
+        let (whole, before) = (image.bytes(), payload.bytes());
+        let mut copies = Copies::default();
+        copies.own(&mut payload);
+        copies.own(&mut image);
+        copies.own(&mut rest);
+        assert_eq!(
+            (&payload, &image, &rest),
+            (&Chain::from(before), &whole.clone().into(), &whole.slice(100..).into())
+        );
+        for chain in [&payload, &image, &rest] {
+            let is_lent =
+                |piece: &Bytes| memory.iter().any(|lent| lent.as_ptr_range().contains(&piece.as_ptr()));
+            assert!(!chain.is_lent() && !chain.pieces().iter().any(is_lent));
+        }
+        let copy = payload.bytes().as_ptr();
+        assert_eq!(image.pieces()[1].as_ptr(), copy, "one copy of the frame for all");
+        assert_eq!(rest.pieces()[0].as_ptr(), copy.wrapping_add(96));
     }
 
     #[test]

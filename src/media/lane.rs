@@ -5,8 +5,9 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::chain::SHARED_MIN;
+use super::chain::{Copies, SHARED_MIN, own_due};
 use super::{Chain, Frame, Headers, Ring};
+use crate::time::Time;
 
 /// Makes a format's wire images. Whoever knows the format supplies it; a lane drives it.
 pub trait Mux: fmt::Debug + Send {
@@ -94,6 +95,12 @@ impl Lane {
             self.next = Some(next);
         }
         self.images.get(usize::try_from(seq.checked_sub(self.base)?).ok()?)
+    }
+
+    /// Has the images from the frame `from` on whose lent memory is wanted back by `until` lie in memory of our own.
+    pub fn own(&mut self, from: u64, until: Time, copies: &mut Copies) {
+        let skipped = usize::try_from(from.saturating_sub(self.base)).unwrap_or(usize::MAX);
+        own_due(self.images.iter_mut().skip(skipped), until, copies);
     }
 
     /// Lets go of images older than `ring_base`.

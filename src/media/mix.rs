@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
+use super::chain::{Copies, own_due};
 use super::frame::{Frame, Kind, Role};
+use crate::time::Time;
 
 /// Frames of one kind that wait at most for one of the other kind.
 const WAIT_FOR_OTHER: usize = 10;
@@ -51,6 +53,12 @@ impl MixQueue {
             Kind::Data => self.data -= 1,
         }
         Some(frame)
+    }
+
+    /// Has frames whose lent memory is wanted back by `until` lie in memory of our own. Answers how many there
+    /// were, and when the next is wanted back.
+    pub fn own(&mut self, until: Time, copies: &mut Copies) -> (usize, Option<Time>) {
+        own_due(self.frames.iter_mut().map(|frame| &mut frame.payload), until, copies)
     }
 }
 

@@ -11,7 +11,7 @@ mod pack;
 mod ring;
 mod track;
 
-pub use chain::{Chain, Gather, SHARED_MIN};
+pub use chain::{Chain, Copies, Gather, SHARED_MIN};
 pub use clock::{Correction, Jitter, Unwrap};
 pub use elementary::{Elementary, Nal, START_CODE, VideoConfig};
 pub use frame::{Codec, Frame, Kind, Role};

@@ -7,7 +7,9 @@
 
 use std::collections::VecDeque;
 
+use super::chain::{Copies, own_due};
 use super::frame::{Frame, Kind, Role};
+use crate::time::Time;
 
 /// The bounds of a [`Ring`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,6 +212,13 @@ impl Ring {
     /// The frame `seq`, if it is held.
     pub fn frame(&self, seq: u64) -> Option<&Frame> {
         self.frames.get(usize::try_from(seq.checked_sub(self.base)?).ok()?)
+    }
+
+    /// Has the frames from `from` on whose lent memory is wanted back by `until` lie in memory of our own. Answers
+    /// how many there were, and when the next is wanted back.
+    pub fn own(&mut self, from: u64, until: Time, copies: &mut Copies) -> (usize, Option<Time>) {
+        let skipped = usize::try_from(from.saturating_sub(self.base)).unwrap_or(usize::MAX);
+        own_due(self.frames.iter_mut().skip(skipped).map(|frame| &mut frame.payload), until, copies)
     }
 
     /// How far the frame at `cursor` is behind the newest, in µs.

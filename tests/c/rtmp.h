@@ -35,6 +35,9 @@ struct rtmp {
     } chunks[64];
     struct rtmp_message media[2048];
     int count, video, audio;
+    /* Told of each picture and sound, where it is set. */
+    void (*on_media)(struct rtmp *, const struct rtmp_chunk *);
+    void *more;
 };
 
 static UNUSED uint32_t be(const uint8_t *p, int n)
@@ -208,6 +211,8 @@ static UNUSED void rtmp_message(struct rtmp *c, struct rtmp_chunk *chunk)
         c->chunk_size = be(chunk->body, 4);
     } else if (chunk->type == 20) {
         rtmp_command(c, chunk->body, chunk->size);
+    } else if (c->on_media != NULL && (chunk->type == 8 || chunk->type == 9)) {
+        c->on_media(c, chunk);
     } else if ((chunk->type == 8 || chunk->type == 9 || chunk->type == 18) && c->count < 2048) {
         struct rtmp_message *m = &c->media[c->count++];
         memset(m, 0, sizeof *m);

@@ -61,7 +61,7 @@ static int32_t toy_read(void *connection, void *buffer, size_t size)
         camrill_stats_t stats;
         stats.struct_size = sizeof stats;
         EQ(camrill_stats(t->host->engine, &stats), CAMRILL_EREENTRANT);
-        EQ_TEXT(why(t->host->engine), "the functions of a transport must not use the engine");
+        EQ_TEXT(why(t->host->engine), "neither the functions of a transport nor release may use the engine");
         EQ(camrill_engine_poll(t->host->engine, 0), CAMRILL_EREENTRANT);
         EQ(camrill_engine_wake(t->host->engine), 0);
         t->meddles++;

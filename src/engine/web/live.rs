@@ -233,7 +233,7 @@ impl Live {
         let frames = (ring.base()..ring.head()).rev().filter_map(|seq| ring.frame(seq));
         let mut sounds = frames.filter(|frame| frame.kind == Kind::Audio && frame.role == Role::Key);
         match sounds.next().filter(|frame| !frame.codec.has_header()) {
-            Some(frame) => Cow::Owned(Headers { audio: Some(frame.clone()), ..headers.clone() }),
+            Some(frame) => Cow::Owned(Headers { audio: Some(kept(frame)), ..headers.clone() }),
             None => Cow::Borrowed(headers),
         }
     }
@@ -302,7 +302,7 @@ impl Mux for FlvMux {
     fn image(&mut self, frame: &Frame) -> Chain {
         let mut out = Gather::with_capacity(Self::room(frame));
         self.put(frame, frame.dts, &mut out);
-        out.finish(frame.payload.is_lent())
+        out.finish_as(&frame.payload)
     }
 
     fn preamble(&mut self, headers: &Headers, at: i64) -> Bytes {
@@ -407,6 +407,11 @@ impl Mux for Mp3Mux {
     }
 }
 
+/// A frame that describes a track for as long as there is one: memory of the host's is not held for that.
+fn kept(frame: &Frame) -> Frame {
+    Frame { payload: frame.payload.owned(), ..frame.clone() }
+}
+
 /// A fragment for each frame: the least that a player has to wait for.
 #[derive(Debug)]
 struct Mp4Mux {
@@ -489,7 +494,7 @@ impl Mux for Mp4Mux {
         if (frame.role == Role::Header && frame.kind != Kind::Data) || headerless {
             let slot = if frame.kind == Kind::Video { &mut self.video } else { &mut self.audio };
             if slot.as_ref().is_none_or(|held| held.codec != frame.codec || held.payload != frame.payload) {
-                *slot = Some(frame.clone());
+                *slot = Some(kept(frame));
                 self.tracks = Self::tracks(self.video.as_ref(), self.audio.as_ref());
                 self.is_new = true;
             }

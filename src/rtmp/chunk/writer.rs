@@ -151,7 +151,7 @@ pub fn image(
             out.share(part);
         }
     }
-    out.finish(payload.is_lent())
+    out.finish_as(payload)
 }
 
 fn in_range(csid: u32, payload: &[u8]) -> (u32, &[u8]) {
