@@ -207,7 +207,7 @@ fn structs_have_the_same_layout_in_c_and_in_rust() {
         camrill_frame_t {
             struct_size, codec, pts_us, dts_us, data, size, iov, iov_count, flags, reserved
         }
-        camrill_publisher_stats_t { struct_size, written, dropped, queued_bytes }
+        camrill_publisher_stats_t { struct_size, written, dropped, queued_bytes, held, late_copies }
         camrill_hls_file_t { struct_size, kind, name, data, size, duration_us }
         camrill_hls_config_t {
             struct_size, format, vhost, app, name, tracks, fragment_ms, window_ms, part_ms, max_bytes, flags,
