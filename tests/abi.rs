@@ -187,7 +187,7 @@ fn structs_have_the_same_layout_in_c_and_in_rust() {
         }
         camrill_stream_info_t {
             struct_size, id, published, publisher, players, video_codec, width, height, audio_codec, sample_rate,
-            channels, reserved, video_frames, audio_frames, dropped_frames, received_bytes, held_bytes, live_us,
+            channels, rate_hint, video_frames, audio_frames, dropped_frames, received_bytes, held_bytes, live_us,
             vhost, app, name
         }
         camrill_client_info_t {
@@ -197,7 +197,7 @@ fn structs_have_the_same_layout_in_c_and_in_rust() {
         camrill_program_info_t { struct_size, argc, name, argv, log }
         camrill_publisher_config_t {
             struct_size, video_codec, audio_codec, queue_bytes, vhost, app, name, audio_config, audio_config_size,
-            user, user_free, need_keyframe
+            user, user_free, need_keyframe, rate_hint, rate_min, rate_max, flags, reserved
         }
         camrill_frame_t { struct_size, codec, pts_us, dts_us, data, size }
         camrill_publisher_stats_t { struct_size, written, dropped, queued_bytes }
