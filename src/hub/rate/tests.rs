@@ -194,13 +194,13 @@ impl World {
     fn run(&mut self, ms: u64) {
         for _ in 0..ms {
             self.ms += 1;
-            if self.ms % (1000 / self.encoder.fps) == 0 {
+            if self.ms.is_multiple_of(1000 / self.encoder.fps) {
                 self.frame();
             }
             for (_, link) in &mut self.links {
                 link.step(self.ms);
             }
-            if self.ms % 125 == 0 {
+            if self.ms.is_multiple_of(125) {
                 self.look();
             }
         }
@@ -213,7 +213,7 @@ impl World {
         }
         let Encoder { fps, gop, key, varies, .. } = self.encoder;
         let mean = self.target * 125.0 / fps as f64 * gop as f64 / (gop as f64 - 1.0 + key);
-        let weight = if self.frames % gop == 0 { key } else { 1.0 };
+        let weight = if self.frames.is_multiple_of(gop) { key } else { 1.0 };
         self.frames += 1;
         let random = self.links[0].1.random();
         let bytes = mean * weight * (1.0 + varies * (2.0 * random - 1.0));
