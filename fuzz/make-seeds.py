@@ -353,6 +353,15 @@ TS_AVC = (ts_frame(1, H264, HEADER, AVCC, 0) + TS_AAC + b"\0" + ts_picture(H264,
 
 # Transport streams as they come.
 
+def pack(codec, how, *writes, config=b""):
+    """Writes of an encoder: (flags, milliseconds since the last one, data)."""
+    out = bytes([codec, how, len(config)]) + config
+    for flags, ms, data in writes:
+        dts = b"\0" if flags & 2 else b""
+        out += bytes([flags]) + struct.pack(">h", ms) + dts + b"\6" + struct.pack(">H", len(data)) + data
+    return out
+
+
 def crc32(data):
     crc = 0xFFFFFFFF
     for byte in data:
@@ -656,6 +665,31 @@ vhost a.b {
     seed("m3u8", "ranges", b"\0\xff" + fetched(media("#EXT-X-BYTERANGE:5@1", "a", "#EXT-X-BYTERANGE:5", "a", "#EXT-X-GAP",
                                                     "a", tags=["#EXT-X-PROGRAM-DATE-TIME:2026-11-20T13:13:09Z"])))
     seed("m3u8", "playlist", b"\0\0" + media("a", "b", tags=[key, '#EXT-X-MAP:URI="m",BYTERANGE="1@2"']))
+
+    sps = bytes.fromhex("6764001eacd940a02ff96100000300010000030032 0f162d96".replace(" ", ""))
+    pps = bytes.fromhex("68ebe3cb22c0")
+    sets, idr, slices = annexb(sps, pps), b"\x65\x88\2\3", [b"\x41\x9a\6", b"\x41\x1a\7"]
+    seed("pack", "h264", pack(0, 0, (2, 0, annexb(b"\x09\xf0", sps, pps, b"\6\6\1\xc4\x80", idr)),
+                              (0, 120, annexb(slices[0])), (0, -80, annexb(*slices)), (32, 40, annexb(idr))))
+    seed("pack", "h264-nals", pack(0, 2, (4, 0, annexb(idr)), *[(4, 40, annexb(nal)) for nal in slices * 2],
+                                   (12, 0, annexb(slices[1])), config=sets))
+    avcc = b"\1\x64\0\x1e\xfd\xe1" + struct.pack(">H", len(sps)) + sps + b"\1\0\6" + pps
+    seed("pack", "h264-lengths", pack(0, 3, (0, 0, b"\0\4" + idr + b"\0\3" + slices[0]), config=avcc))
+    vps5 = bytes.fromhex("40010c01ffff016000000300900000030000 03003c959809".replace(" ", ""))
+    sps5 = bytes.fromhex("420101016000000300900000030000 03003ca00a480b9c9596566924caf01680800001f480003a9804".replace(" ", ""))
+    pps5 = bytes.fromhex("4401c172b46240")
+    seed("pack", "h265", pack(2, 0, (2, 0, annexb(vps5, sps5, pps5, b"\x26\1\xaf\1")),
+                              (0, 80, annexb(b"\2\1\xd0\3", b"\x50\1\x84\4")), (0, -40, annexb(b"\2\1\xd0\5"))))
+    sequence = bytes.fromhex("0a0b000000043d06d4daf90040")
+    seed("pack", "av1", pack(4, 0, (0, 0, b"\x12\0" + sequence + b"\x32\3\x10\1\2"), (0, 40, b"\x30\x30\3")))
+    jpeg = b"\xff\xd8\xff\xe0\0\4\1\2\xff\xc0\0\x0b\x08\1\0\2\x80\3"
+    seed("pack", "jpeg", pack(6, 0, (0, 0, jpeg), (0, 40, jpeg)))
+    adts = bytes.fromhex("fff15080013ffcaabb")
+    seed("pack", "aac", pack(1, 0, (0, 0, adts * 2), (0, 46, adts)))
+    seed("pack", "aac-raw", pack(1, 2, (0, 0, b"\1\2"), config=b"\x12\x10"))
+    seed("pack", "mp3", pack(3, 0, (0, 0, (b"\xff\xfb\x90\0" + bytes(413)) * 2)))
+    seed("pack", "opus", pack(5, 4, (0, 0, b"\xfc\1\2"), (0, 20, b"\xff\6\1")))
+    seed("pack", "g711", pack(7, 0, (0, 0, bytes(160)), (33, -20, bytes(37))))
 
     seed("hls", "ts", hls_setup() + HLS_SESSION)
     seed("hls", "keys", hls_setup(keys=True) + HLS_SESSION)

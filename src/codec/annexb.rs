@@ -46,31 +46,41 @@ pub const START_CODE: [u8; 3] = [0, 0, 1];
 
 /// Where the first 00 00 01 begins.
 ///
-/// Coded data seldom has a zero, so that it is passed in steps of eight words; a word that has one is looked at
-/// byte by byte.
+/// Coded data seldom has two zeros next to each other, so that it is passed in blocks of four words; one that has them
+/// is looked at byte by byte.
 pub fn find(data: &[u8]) -> Option<usize> {
     const WORD: usize = size_of::<u64>();
-    const WORDS: usize = 8;
-    let mut at = 0usize;
-    for block in data.chunks(WORD * WORDS) {
-        let mut zeros = 0;
-        for word in block.chunks_exact(WORD) {
-            zeros |= zero_bytes(u64::from_le_bytes(word.try_into().unwrap_or_default()));
+    const BLOCK: usize = 4 * WORD;
+    let (blocks, rest) = data.as_chunks::<BLOCK>();
+    let mut before = 0;
+    for (i, block) in blocks.iter().enumerate() {
+        let (words, _) = block.as_chunks::<WORD>();
+        let mut pairs = 0;
+        for word in words {
+            let zeros = zero_bytes(u64::from_le_bytes(*word));
+            pairs |= zeros & (zeros << 8 | before);
+            before = zeros >> 56;
         }
-        if zeros != 0 || block.len() < WORD * WORDS {
-            for (i, byte) in block.iter().enumerate() {
-                let from = at.saturating_add(i);
-                if *byte == 0 && data.get(from..).is_some_and(|rest| rest.starts_with(&START_CODE)) {
-                    return Some(from);
-                }
+        if pairs != 0 {
+            // The first zero of a pair may be the last byte before the block.
+            let from = i.saturating_mul(BLOCK).saturating_sub(1);
+            let found = find_within(data, from, from.saturating_add(BLOCK + 1));
+            if found.is_some() {
+                return found;
             }
         }
-        at = at.saturating_add(block.len());
     }
-    None
+    find_within(data, data.len().saturating_sub(rest.len()).saturating_sub(2), data.len())
 }
 
-/// A bit for at least the lowest byte that is zero, and none where there is no such byte.
+/// Where the first 00 00 01 begins that begins from `from` on and before `to`.
+fn find_within(data: &[u8], from: usize, to: usize) -> Option<usize> {
+    let end = to.saturating_add(2).min(data.len());
+    let at = data.get(from..end)?.windows(START_CODE.len()).position(|window| window == START_CODE)?;
+    Some(from.saturating_add(at))
+}
+
+/// The highest bit of each byte that is zero; of others only where a zero stands before them.
 fn zero_bytes(word: u64) -> u64 {
     const LOW: u64 = 0x0101_0101_0101_0101;
     word.wrapping_sub(LOW) & !word & (LOW << 7)

@@ -87,6 +87,9 @@ impl FlvFile {
 
     /// Adds a frame's tag. `false` if the frame is longer than a tag that is taken back may be.
     pub(super) fn write(&mut self, dts_us: i64, frame: &Frame, out: &mut BytesMut) -> bool {
+        if !flv::carries(frame.codec) {
+            return true;
+        }
         let body = flv::body(frame);
         let ms = dts_us.div_euclid(1000);
         let before = out.len();

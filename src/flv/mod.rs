@@ -65,6 +65,12 @@ pub fn body(frame: &Frame) -> Chain {
     }
 }
 
+/// Whether there is a body for frames of this codec: FLV has had a number for JPEG that nobody ever read, and the
+/// enhanced form has no name for it.
+pub fn carries(codec: Codec) -> bool {
+    codec != Codec::Mjpeg
+}
+
 /// The timestamp, in ms, of a frame that goes out at the time `at` (µs). It wraps at 32 bits. Metadata is of the
 /// whole stream and stands at 0: FFmpeg takes it for a track of text where it stands elsewhere.
 pub fn timestamp(frame: &Frame, at: i64) -> u32 {

@@ -29,6 +29,12 @@ const OTI_AAC: u8 = 0x40;
 const OTI_MP3_LOW: u8 = 0x69;
 /// Audio ISO/IEC 11172-3: MP3.
 const OTI_MP3: u8 = 0x6b;
+/// Visual ISO/IEC 10918-1: JPEG.
+const OTI_JPEG: u8 = 0x6c;
+
+/// streamType (ISO/IEC 14496-1, table 6): visual, audio.
+const STREAM_VISUAL: u8 = 4;
+const STREAM_AUDIO: u8 = 5;
 
 /// A codec's side of a track.
 pub(super) struct Entry {
@@ -53,6 +59,9 @@ pub fn carries(codec: Codec) -> bool {
 
 /// Reads the header of a track, or a frame of MP3 or G.711. `None` for a codec that has no place in MP4.
 pub(super) fn entry(frame: &Frame) -> Option<Result<Entry, Malformed>> {
+    if frame.codec == Codec::Mjpeg {
+        return Some(Ok(jpeg()));
+    }
     let record = &frame.payload.bytes();
     if record.len() > limits::MP4_CONFIG_BYTES {
         let limit = u32::try_from(limits::MP4_CONFIG_BYTES).unwrap_or(u32::MAX);
@@ -149,6 +158,13 @@ fn aac(record: &[u8]) -> Result<Entry, Malformed> {
     Ok(mp4a(OTI_AAC, record, config.sample_rate, config.output_channels(), name))
 }
 
+/// The MPEG-4 visual entry with JPEG's indication, as FFmpeg writes and reads it.
+fn jpeg() -> Entry {
+    let config = esds(OTI_JPEG, STREAM_VISUAL, &[]);
+    let name = format!("mp4v.{OTI_JPEG:02X}");
+    Entry { format: *b"mp4v", config, timescale: VIDEO_TIMESCALE, channels: 0, bits: 0, name }
+}
+
 /// Named by its object type indication, as RFC 6381, 3.3 has it. `mp4a.40.34` would be MP3 within MPEG-4
 /// audio, whose AudioSpecificConfig is not what players look for here.
 fn mp3(frame: &[u8]) -> Result<Entry, Malformed> {
@@ -222,8 +238,19 @@ fn video(format: &Name, config_name: &Name, record: &[u8], name: String) -> Entr
     Entry { format: *format, config: config.freeze(), timescale: VIDEO_TIMESCALE, channels: 0, bits: 0, name }
 }
 
-/// An elementary stream descriptor (ISO/IEC 14496-1, 7.2.6.5) in its box (ISO/IEC 14496-14, 5.6).
 fn mp4a(indication: u8, specific: &[u8], timescale: u32, channels: u8, name: String) -> Entry {
+    Entry {
+        format: *b"mp4a",
+        config: esds(indication, STREAM_AUDIO, specific),
+        timescale,
+        channels,
+        bits: SAMPLE_BITS,
+        name,
+    }
+}
+
+/// An elementary stream descriptor (ISO/IEC 14496-1, 7.2.6.5) in its box (ISO/IEC 14496-14, 5.6).
+fn esds(indication: u8, stream_type: u8, specific: &[u8]) -> Bytes {
     const ES: u8 = 3;
     const DECODER_CONFIG: u8 = 4;
     const DECODER_SPECIFIC: u8 = 5;
@@ -240,7 +267,7 @@ fn mp4a(indication: u8, specific: &[u8], timescale: u32, channels: u8, name: Str
     out.put_u8(0);
     descriptor(&mut out, DECODER_CONFIG, decoder_len);
     out.put_u8(indication);
-    out.put_u8(5 << 2 | 1); // an audio stream, and the reserved bit
+    out.put_u8(stream_type << 2 | 1); // and the reserved bit
     out.put_bytes(0, 3 + 4 + 4); // bufferSizeDB, maxBitrate, avgBitrate: not known
     if !specific.is_empty() {
         descriptor(&mut out, DECODER_SPECIFIC, specific.len());
@@ -249,7 +276,7 @@ fn mp4a(indication: u8, specific: &[u8], timescale: u32, channels: u8, name: Str
     descriptor(&mut out, SL_CONFIG, 1);
     out.put_u8(2); // as MP4 files have it
     boxes::end(&mut out, at);
-    Entry { format: *b"mp4a", config: out.freeze(), timescale, channels, bits: SAMPLE_BITS, name }
+    out.freeze()
 }
 
 /// A tag and a size of four bytes, seven bits in each (ISO/IEC 14496-1, 8.3.3); 64 KiB at most here.

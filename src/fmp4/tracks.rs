@@ -62,7 +62,7 @@ impl fmt::Display for NotTracks {
 impl std::error::Error for NotTracks {}
 
 impl Tracks {
-    /// From the tracks' headers or, for MP3 and G.711, which have none, from any frame of it. At least one.
+    /// From the tracks' headers or, for MP3, G.711 and JPEG, which have none, from any frame of it. At least one.
     ///
     /// A track of G.711 is one of FLAC: its frames are to be made into that by an [`Adapter`](super::Adapter).
     /// VP8 and what is relayed without being understood are refused: there is no sample entry that

@@ -69,6 +69,8 @@ impl Described {
 pub(super) fn carries(format: Format, frame: &Frame) -> bool {
     match format {
         Format::Ts if mpegts::carries(frame.codec).is_err() => false,
+        // MP4 files may have it, but no player of HLS knows it.
+        Format::Fmp4 if frame.codec == Codec::Mjpeg => false,
         _ if frame.kind == Kind::Video => Tracks::new(Some(frame), None).is_ok(),
         _ => Tracks::new(None, Some(frame)).is_ok(),
     }

@@ -2,11 +2,13 @@
 
 use super::{Codec, Frame, Kind, Role};
 use crate::codec::aac::AudioSpecificConfig;
+use crate::codec::av1;
 use crate::codec::avcc::AvcConfig;
 use crate::codec::flac::StreamInfo;
 use crate::codec::g711;
 use crate::codec::h264::Sps;
 use crate::codec::h265::{self, HevcConfig};
+use crate::codec::jpeg;
 use crate::codec::mp3::Mp3Header;
 
 /// A video track. What isn't known is 0.
@@ -14,9 +16,10 @@ use crate::codec::mp3::Mp3Header;
 pub struct VideoTrack {
     /// How it is coded.
     pub codec: Codec,
-    /// profile_idc (H.264) or general_profile_idc (H.265).
+    /// profile_idc (H.264), general_profile_idc (H.265) or seq_profile (AV1).
     pub profile: u8,
-    /// level_idc (H.264), ten times the level, or general_level_idc (H.265), thirty times the level.
+    /// level_idc (H.264), ten times the level, or general_level_idc (H.265), thirty times the level,
+    /// or seq_level_idx (AV1).
     pub level: u8,
     /// Width in pixels.
     pub width: u32,
@@ -39,10 +42,11 @@ pub struct AudioTrack {
     pub channels: u8,
 }
 
-/// The video track that `frame` describes: any video header. `None` for other frames, and for a header
-/// of H.264 or H.265 that isn't one.
+/// The video track that `frame` describes: any video header, or any picture of JPEG, which has none. `None` for
+/// other frames, and for a header of H.264, H.265 or AV1 or a picture that isn't one.
 pub fn video_track(frame: &Frame) -> Option<VideoTrack> {
-    if frame.kind != Kind::Video || frame.role != Role::Header {
+    let describes = if frame.codec == Codec::Mjpeg { Role::Key } else { Role::Header };
+    if frame.kind != Kind::Video || frame.role != describes {
         return None;
     }
     let mut track =
@@ -63,6 +67,18 @@ pub fn video_track(frame: &Frame) -> Option<VideoTrack> {
                 (track.width, track.height) = (sps.width, sps.height);
                 track.frame_rate = sps.frame_rate;
             }
+        }
+        Codec::Av1 => {
+            let record = frame.payload.bytes();
+            // Players are told by the sequence header in it, which may be left out.
+            if let Some((sequence, _)) = av1::of_record(&record).ok()? {
+                (track.profile, track.level) = (sequence.profile, sequence.level);
+                (track.width, track.height) = (sequence.width, sequence.height);
+                track.frame_rate = sequence.frame_rate;
+            }
+        }
+        Codec::Mjpeg => {
+            (track.width, track.height) = jpeg::size(&frame.payload.bytes()).ok()?;
         }
         _ => {}
     }
@@ -150,6 +166,23 @@ mod tests {
     }
 
     #[test]
+    fn an_av1_track_from_its_header_and_a_jpeg_one_from_any_picture() {
+        let record: &[u8] = &[
+            0x81, 0x00, 0x0c, 0x00, 0x0a, 0x0b, 0x00, 0x00, 0x00, 0x04, 0x3d, 0x06, 0xd4, 0xda, 0xf9, 0x00,
+            0x40,
+        ];
+        let size = |codec, role, payload: &'static [u8]| {
+            video_track(&frame(Kind::Video, codec, role, payload)).map(|track| (track.width, track.height))
+        };
+        assert_eq!(size(Codec::Av1, Role::Header, record), Some((322, 182)));
+        assert_eq!(size(Codec::Av1, Role::Header, &record[..4]), Some((0, 0)));
+        assert_eq!(size(Codec::Av1, Role::Header, &record[..3]), None);
+        let picture: &[u8] = &[0xff, 0xd8, 0xff, 0xc0, 0, 11, 8, 0x01, 0x00, 0x02, 0x80];
+        assert_eq!(size(Codec::Mjpeg, Role::Key, picture), Some((640, 256)));
+        assert_eq!(size(Codec::Mjpeg, Role::Key, &picture[..5]), None);
+    }
+
+    #[test]
     fn audio_tracks() {
         let says = |codec, role, payload: &'static [u8]| {
             audio_track(&frame(Kind::Audio, codec, role, payload))
@@ -171,8 +204,9 @@ mod tests {
         #[test]
         fn any_payload_is_a_track_or_none(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
             let bytes = Bytes::from(bytes);
-            for codec in [Codec::H264, Codec::H265, Codec::Av1] {
-                let _ = video_track(&frame(Kind::Video, codec, Role::Header, bytes.clone()));
+            for codec in [Codec::H264, Codec::H265, Codec::Av1, Codec::Mjpeg] {
+                let role = if codec == Codec::Mjpeg { Role::Key } else { Role::Header };
+                let _ = video_track(&frame(Kind::Video, codec, role, bytes.clone()));
             }
             for codec in [Codec::Aac, Codec::Mp3, Codec::Opus, Codec::Flac] {
                 for role in [Role::Header, Role::Key] {

@@ -10,7 +10,7 @@ use crate::flv::{self, Hevc};
 use crate::media::{Chain, Frame, Headers, Kind, Role};
 
 /// The wire image of a frame: one message, whole in itself, so that every peer of the same chunk size
-/// and message stream can be sent the same bytes.
+/// and message stream can be sent the same bytes. Empty where RTMP has no place for its codec.
 pub fn image(frame: &Frame, chunk_size: u32, stream: u32) -> Chain {
     image_at(frame, frame.dts, &flv::body(frame), chunk_size, stream)
 }
@@ -62,6 +62,9 @@ fn all_at<'a>(
 }
 
 fn image_at(frame: &Frame, at: i64, body: &Chain, chunk_size: u32, stream: u32) -> Chain {
+    if !flv::carries(frame.codec) {
+        return Chain::default();
+    }
     let (csid, type_id) = channel(frame.kind);
     chunk::image(chunk_size, csid, flv::timestamp(frame, at), type_id, stream, body)
 }

@@ -40,6 +40,10 @@ impl Engine {
         u16::try_from(port).expect("a port")
     }
 
+    pub(crate) fn handle(&self) -> *mut camrill_engine_t {
+        self.0
+    }
+
     /// Does what is due, for so long at most.
     #[track_caller]
     pub(crate) fn poll(&self, ms: i32) {

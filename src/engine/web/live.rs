@@ -114,6 +114,7 @@ impl Container {
             if carried { Ok(()) } else { Err(format!("{codec} is not {kind}")) }
         };
         match self {
+            Self::Flv if !flv::carries(codec) => Err(format!("{codec} has no mapping to FLV")),
             Self::Flv => Ok(()),
             Self::Ts => mpegts::carries(codec).map_err(|e| e.to_string()),
             Self::Aac => named(codec == Codec::Aac, "AAC"),
@@ -279,6 +280,9 @@ struct FlvMux {
 
 impl FlvMux {
     fn put(&self, frame: &Frame, at: i64, out: &mut Gather) {
+        if !flv::carries(frame.codec) {
+            return;
+        }
         let body = flv::body(frame);
         let timestamp = flv::timestamp(frame, at);
         let Ok((before, after)) = file::around(frame.kind, timestamp, body.len()) else { return };

@@ -181,7 +181,7 @@ pub struct Packer {
 
 #[derive(Debug)]
 enum Video {
-    Nal(NalTrack),
+    Nal(Box<NalTrack>),
     Av1(Av1Track),
     Jpeg,
 }
@@ -197,7 +197,7 @@ impl Packer {
                 if !config.is_empty() {
                     track.configure(config)?;
                 }
-                Some((codec, Video::Nal(track)))
+                Some((codec, Video::Nal(Box::new(track))))
             }
             Some(codec @ Codec::Av1) => {
                 let mut track = Av1Track::default();

@@ -178,7 +178,7 @@ fn what_needs_no_change_is_shared_as_it_stands() {
         Setup { video: Some(Codec::H264), length_prefixed: true, video_config: &config, ..Setup::default() };
     let mut p = Packer::new(&setup).unwrap();
     let given = Bytes::from(prefixed(&[SEI, &big, IDR_MORE], 4));
-    let frames = p.pack(&Write::whole(Codec::H264, 0), Input::Lent(&[given.clone()])).unwrap();
+    let frames = p.pack(&Write::whole(Codec::H264, 0), Input::Lent(std::slice::from_ref(&given))).unwrap();
     assert!(frames[1].payload.is_lent());
     assert_eq!(frames[1].payload.bytes().as_ptr(), given.as_ptr());
     assert_eq!(frames[1].payload.len(), given.len());
@@ -246,7 +246,7 @@ fn fields_of_one_frame_are_one_access_unit() {
     ];
     // first_mb 0, slice_type 7, pps 0, frame_num 3, then field and bottom: 1 00001000 1 0011 1 b.
     let field = |frame_num: u8, bottom: u8| {
-        let bits = 0b1_0001000_1u32 << 6 | u32::from(frame_num) << 2 | 2 | u32::from(bottom);
+        let bits = 0b1_0001_0001u32 << 6 | u32::from(frame_num) << 2 | 2 | u32::from(bottom);
         let bytes = (bits << 17).to_be_bytes();
         vec![0x41, bytes[0], bytes[1], bytes[2], 0x80, 1]
     };
