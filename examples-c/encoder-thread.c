@@ -170,8 +170,8 @@ int main(int argc, char **argv)
     fclose(file);
     e.clip = clip;
     e.loops = argc > 3 ? atoi(argv[3]) : 0;
-    publisher.video_codec = CAMRILL_CODEC_H264;
-    publisher.audio_codec = CAMRILL_CODEC_AAC;
+    publisher.tracks.video_codec = CAMRILL_CODEC_H264;
+    publisher.tracks.audio_codec = CAMRILL_CODEC_AAC;
     publisher.app = "live";
     publisher.name = "camera";
     publisher.need_keyframe = need_keyframe;

@@ -31,15 +31,17 @@
 // Struct sizes let a program and a library of different ages meet: start every struct from its _INIT.
 #define CAMRILL_ENGINE_CONFIG_INIT \
     { (uint32_t)sizeof(camrill_engine_config_t), 0, NULL, NULL, NULL, NULL, NULL, NULL }
+#define CAMRILL_TRACKS_INIT { 0, 0, 0, 0, 0, { 0, 0, 0 }, NULL, 0, NULL, 0 }
 #define CAMRILL_PUBLISHER_CONFIG_INIT \
-    { (uint32_t)sizeof(camrill_publisher_config_t), 0, 0, 0, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL }
-#define CAMRILL_FRAME_INIT { (uint32_t)sizeof(camrill_frame_t), 0, 0, 0, NULL, 0 }
+    { (uint32_t)sizeof(camrill_publisher_config_t), 0, NULL, NULL, NULL, CAMRILL_TRACKS_INIT, NULL, NULL, NULL }
+#define CAMRILL_FRAME_INIT \
+    { (uint32_t)sizeof(camrill_frame_t), 0, 0, CAMRILL_TIME_NONE, NULL, 0, NULL, 0, 0, 0 }
 #define CAMRILL_HLS_CONFIG_INIT \
-    { (uint32_t)sizeof(camrill_hls_config_t), 0, NULL, NULL, NULL, 0, 0, NULL, 0, 0, 0, 0, 0, 0, 0, NULL, \
+    { (uint32_t)sizeof(camrill_hls_config_t), 0, NULL, NULL, NULL, CAMRILL_TRACKS_INIT, 0, 0, 0, 0, 0, 0, NULL, \
       NULL, NULL, NULL, NULL, NULL, NULL, NULL }
 #define CAMRILL_RECORDER_CONFIG_INIT \
-    { (uint32_t)sizeof(camrill_recorder_config_t), 0, NULL, NULL, NULL, 0, 0, NULL, 0, NULL, 0, 0, 0, 0, 0, \
-      0, 0, 0, 0, NULL, NULL, NULL }
+    { (uint32_t)sizeof(camrill_recorder_config_t), 0, NULL, NULL, NULL, CAMRILL_TRACKS_INIT, NULL, 0, 0, 0, 0, \
+      0, 0, 0, 0, 0, NULL, NULL, NULL }
 #define CAMRILL_RETRY_INIT { 0, 0, 0, 0, 0, 0, { 0, 0 } }
 #define CAMRILL_INGEST_CONFIG_INIT \
     { (uint32_t)sizeof(camrill_ingest_config_t), 0, NULL, NULL, NULL, NULL, 0, 0, 0, CAMRILL_RETRY_INIT, NULL, \
@@ -199,14 +201,70 @@
 // No codec: the stream has no such track.
 #define CAMRILL_CODEC_NONE 0
 
-// H.264: access units in Annex B, with start codes of 3 or 4 bytes; SPS and PPS in-band.
+// H.264 (ITU-T H.264): access units as camrill_tracks_t's video_format says.
 #define CAMRILL_CODEC_H264 1
 
-// AAC: frames behind ADTS headers, or raw ones where the publisher was given an AudioSpecificConfig.
+// AAC (ISO 14496-3): frames behind ADTS headers, with or without CRC, or one raw frame where an
+// AudioSpecificConfig was given.
 #define CAMRILL_CODEC_AAC 2
+
+// H.265 (ITU-T H.265): access units as camrill_tracks_t's video_format says.
+#define CAMRILL_CODEC_H265 3
+
+// AV1: temporal units in the low-overhead format (AV1 specification, 5.2), with or without temporal
+// delimiters; the last OBU may leave out its size.
+#define CAMRILL_CODEC_AV1 4
+
+// JPEG pictures (ITU-T T.81), each whole. No standard carries them in RTMP, FLV, HLS or MPEG-TS: they go to
+// players of this process.
+#define CAMRILL_CODEC_MJPEG 5
+
+// MP3 (ISO 11172-3, 13818-3): whole frames, one or several.
+#define CAMRILL_CODEC_MP3 6
+
+// Opus (RFC 6716): one packet.
+#define CAMRILL_CODEC_OPUS 7
+
+// G.711 A-law of 8000 Hz, mono: any number of samples.
+#define CAMRILL_CODEC_G711A 8
+
+// G.711 µ-law of 8000 Hz, mono: any number of samples.
+#define CAMRILL_CODEC_G711U 9
+
+// VP9, of streams that come from the network: it is not taken from an encoder.
+#define CAMRILL_CODEC_VP9 10
+
+// FLAC, of streams that come from the network: it is not taken from an encoder.
+#define CAMRILL_CODEC_FLAC 11
 
 // A codec that the library relays without knowing it by a number of its own.
 #define CAMRILL_CODEC_OTHER 255
+
+// NAL units of H.264 and H.265 behind start codes of 3 or 4 bytes in any mix (annex B). The default.
+#define CAMRILL_FORMAT_ANNEXB 0
+
+// NAL units of H.264 and H.265 each behind its length: big-endian, of 4 bytes, or as many as an avcC or hvcC
+// in video_config says.
+#define CAMRILL_FORMAT_LENGTH_PREFIXED 1
+
+// No time is given: as dts_us, the encoder doesn't tell it and the library makes it of pts_us.
+#define CAMRILL_TIME_NONE INT64_MIN
+
+// Flag of a frame: one or more whole NAL units of an H.264 or H.265 access unit, in their order, rather than all
+// of it. It is complete when the next one begins: with an access unit delimiter, with the first slice of
+// another picture and what stands before it, at another pts_us; or with CAMRILL_FRAME_LAST.
+#define CAMRILL_FRAME_NAL 1
+
+// Flag of a frame, with CAMRILL_FRAME_NAL: these are the last ones of their access unit, which goes out at once.
+#define CAMRILL_FRAME_LAST 2
+
+// Flag of a frame: players can start here though the bytes don't say so, as with intra refresh.
+#define CAMRILL_FRAME_KEY 4
+
+// Flag of a frame: what came before has no connection with it. Frames were lost before it, and its clock begins
+// anew, for both tracks: time goes on where the stream is. What video can't show without what was lost is left out
+// up to the next keyframe.
+#define CAMRILL_FRAME_DISCONTINUITY 8
 
 // A path is mounted at the web server's ports.
 #define CAMRILL_PORTS_SERVER 1
@@ -553,14 +611,40 @@ typedef struct camrill_program_info_t {
     const char *log;
 } camrill_program_info_t;
 
+// The tracks that are written: part of the configs of publishers, HLS and recorders. Start from
+// CAMRILL_TRACKS_INIT. The buffers are copied.
+typedef struct camrill_tracks_t {
+    // CAMRILL_CODEC_H264, H265, AV1 or MJPEG, or CAMRILL_CODEC_NONE for audio alone.
+    int32_t video_codec;
+    // CAMRILL_CODEC_AAC, MP3, OPUS, G711A or G711U, or CAMRILL_CODEC_NONE for video alone.
+    int32_t audio_codec;
+    // CAMRILL_FORMAT_ANNEXB or CAMRILL_FORMAT_LENGTH_PREFIXED, of H.264 and H.265.
+    int32_t video_format;
+    // Hz; 0 means as audio_config or the codec says: Opus 48000, G.711 8000, AAC and MP3 as their headers say.
+    // Another number than these is refused, but for Opus, where it is that of the input, 8000 to 48000.
+    uint32_t audio_rate;
+    // Channels; 0 means as audio_config or the codec says: Opus 2, G.711 1, AAC and MP3 as their headers say.
+    // Another number than these is refused, but for Opus, 1 or 2.
+    uint32_t audio_channels;
+    // 0.
+    uint32_t reserved[3];
+    // Parameter sets given once: of H.264 and H.265 in annex B, or as an avcC or hvcC record (ISO 14496-15); of
+    // AV1 a sequence header OBU, or an av1C record. NULL: they come with the frames. Those that come with the
+    // frames take their place.
+    const uint8_t *video_config;
+    // Bytes of it, up to 64 KiB.
+    size_t video_config_size;
+    // The AudioSpecificConfig of raw AAC (ISO 14496-3, 1.6.2.1), or an OpusHead (RFC 7845, 5.1). NULL: AAC comes
+    // with ADTS headers, and of Opus one is made.
+    const uint8_t *audio_config;
+    // Bytes of it, up to 64 KiB.
+    size_t audio_config_size;
+} camrill_tracks_t;
+
 // How a publisher is made. Start from CAMRILL_PUBLISHER_CONFIG_INIT. Strings and buffers are copied.
 typedef struct camrill_publisher_config_t {
     // sizeof(camrill_publisher_config_t).
     uint32_t struct_size;
-    // CAMRILL_CODEC_H264, or CAMRILL_CODEC_NONE for audio alone.
-    int32_t video_codec;
-    // CAMRILL_CODEC_AAC, or CAMRILL_CODEC_NONE for video alone.
-    int32_t audio_codec;
     // Bytes of frames that may wait for the loop; 0 means 4 MiB. At least 64 KiB.
     uint32_t queue_bytes;
     // The vhost; NULL or "" means the default one.
@@ -569,10 +653,8 @@ typedef struct camrill_publisher_config_t {
     const char *app;
     // The stream's name, such as "camera".
     const char *name;
-    // The AudioSpecificConfig of raw AAC (ISO 14496-3, 1.6.2.1). NULL: AAC comes with ADTS headers.
-    const uint8_t *audio_config;
-    // Bytes of it.
-    size_t audio_config_size;
+    // What is written.
+    struct camrill_tracks_t tracks;
     // Given to the callbacks.
     void *user;
     // Called last and exactly once, inside poll or camrill_engine_free(); may be NULL.
@@ -582,21 +664,40 @@ typedef struct camrill_publisher_config_t {
     void (*need_keyframe)(void *user);
 } camrill_publisher_config_t;
 
-// One frame from an encoder. Start from CAMRILL_FRAME_INIT. The data stays the caller's: it is copied.
+// A piece of a frame's bytes.
+typedef struct camrill_iov_t {
+    // The bytes; may be NULL if there are none.
+    const uint8_t *data;
+    // How many.
+    size_t size;
+} camrill_iov_t;
+
+// One frame from an encoder. Start from CAMRILL_FRAME_INIT.
 typedef struct camrill_frame_t {
     // sizeof(camrill_frame_t).
     uint32_t struct_size;
-    // CAMRILL_CODEC_H264: one whole access unit. CAMRILL_CODEC_AAC: one frame, or several with ADTS.
+    // CAMRILL_CODEC_… of one of the tracks. Video is one whole access unit, or NAL units of one with
+    // CAMRILL_FRAME_NAL, or parameter sets alone.
     int32_t codec;
-    // When it is shown, in µs on any clock that both tracks share.
+    // When it is shown, in µs on any clock that both tracks share, from any beginning; may be negative. A step of
+    // the clock, back or by more than 10 s, doesn't reach the stream: time goes on where it is.
     int64_t pts_us;
-    // When it is decoded, in µs on the same clock; equal to pts_us where there are no B-frames. Must not
-    // go back within a track.
+    // When it is decoded, in µs on the same clock, at most pts_us; goes up from frame to frame. CAMRILL_TIME_NONE,
+    // as in CAMRILL_FRAME_INIT: it is made of pts_us, by the reordering that the parameter sets tell. Of no
+    // meaning for audio.
     int64_t dts_us;
-    // The bytes.
+    // The bytes; NULL where `iov` has them.
     const uint8_t *data;
-    // How many, up to 8 MiB.
+    // How many. An access unit has up to 8 MiB.
     size_t size;
+    // The bytes in pieces, in their order, cut anywhere, also within a start code; NULL where `data` has them.
+    const struct camrill_iov_t *iov;
+    // How many pieces, up to 64.
+    size_t iov_count;
+    // CAMRILL_FRAME_…
+    uint32_t flags;
+    // 0.
+    uint32_t reserved;
 } camrill_frame_t;
 
 // What a publisher has done. Set struct_size before the call.
@@ -690,14 +791,8 @@ typedef struct camrill_hls_config_t {
     const char *app;
     // The stream's name. It is made of that stream whenever it is published, by whomever.
     const char *name;
-    // Without a stream: as of a publisher. With one 0.
-    int32_t video_codec;
-    // Without a stream: as of a publisher. With one 0.
-    int32_t audio_codec;
-    // Without a stream: as of a publisher.
-    const uint8_t *audio_config;
-    // Bytes of it.
-    size_t audio_config_size;
+    // What is written, without a stream: as of a publisher. With one of no meaning.
+    struct camrill_tracks_t tracks;
     // Least length of a segment, which ends at the next keyframe; 0 means 10000.
     uint32_t fragment_ms;
     // Length of the playlist; 0 means 60000.
@@ -762,14 +857,8 @@ typedef struct camrill_recorder_config_t {
     const char *app;
     // The stream's name. It is recorded whenever it is published, by whomever.
     const char *name;
-    // Without a stream: as of a publisher. With one 0.
-    int32_t video_codec;
-    // Without a stream: as of a publisher. With one 0.
-    int32_t audio_codec;
-    // Without a stream: as of a publisher.
-    const uint8_t *audio_config;
-    // Bytes of it.
-    size_t audio_config_size;
+    // What is written, without a stream: as of a publisher. With one of no meaning.
+    struct camrill_tracks_t tracks;
     // A file's name, such as `/sd/[2006]-[01]-[02]/[15].[04].[05].mp4`: the suffix chooses FLV or MP4, and a
     // path without either is a folder. `[vhost] [app] [stream] [seq] [timestamp]` are known too. One that is
     // there is not written over: the next free name like it is taken. Not NULL.

@@ -196,20 +196,25 @@ fn structs_have_the_same_layout_in_c_and_in_rust() {
         }
         camrill_program_info_t { struct_size, argc, name, argv, log }
         camrill_publisher_config_t {
-            struct_size, video_codec, audio_codec, queue_bytes, vhost, app, name, audio_config, audio_config_size,
-            user, user_free, need_keyframe
+            struct_size, queue_bytes, vhost, app, name, tracks, user, user_free, need_keyframe
         }
-        camrill_frame_t { struct_size, codec, pts_us, dts_us, data, size }
+        camrill_tracks_t {
+            video_codec, audio_codec, video_format, audio_rate, audio_channels, reserved, video_config,
+            video_config_size, audio_config, audio_config_size
+        }
+        camrill_iov_t { data, size }
+        camrill_frame_t {
+            struct_size, codec, pts_us, dts_us, data, size, iov, iov_count, flags, reserved
+        }
         camrill_publisher_stats_t { struct_size, written, dropped, queued_bytes }
         camrill_hls_file_t { struct_size, kind, name, data, size, duration_us }
         camrill_hls_config_t {
-            struct_size, format, vhost, app, name, video_codec, audio_codec, audio_config, audio_config_size,
-            fragment_ms, window_ms, part_ms, max_bytes, flags, reserved, path, playlist, segment, header, user,
+            struct_size, format, vhost, app, name, tracks, fragment_ms, window_ms, part_ms, max_bytes, flags, reserved, path, playlist, segment, header, user,
             user_free, on_file, on_remove
         }
         camrill_recorder_file_t { struct_size, what, path, reason, duration_us, bytes, frames, reserved }
         camrill_recorder_config_t {
-            struct_size, plan, vhost, app, name, video_codec, audio_codec, audio_config, audio_config_size, path,
+            struct_size, plan, vhost, app, name, tracks, path,
             duration_ms, fragment_ms, preroll_ms, preroll_bytes, keep_ms, max_age_s, max_bytes, flags, reserved,
             user, user_free, on_file
         }

@@ -303,7 +303,14 @@ fn codec(codec: Option<Codec>) -> i32 {
     match codec {
         None => CAMRILL_CODEC_NONE,
         Some(Codec::H264) => CAMRILL_CODEC_H264,
+        Some(Codec::H265) => CAMRILL_CODEC_H265,
+        Some(Codec::Av1) => CAMRILL_CODEC_AV1,
+        Some(Codec::Vp9) => CAMRILL_CODEC_VP9,
         Some(Codec::Aac) => CAMRILL_CODEC_AAC,
+        Some(Codec::Mp3) => CAMRILL_CODEC_MP3,
+        Some(Codec::Opus) => CAMRILL_CODEC_OPUS,
+        Some(Codec::G711A) => CAMRILL_CODEC_G711A,
+        Some(Codec::G711U) => CAMRILL_CODEC_G711U,
         Some(_) => CAMRILL_CODEC_OTHER,
     }
 }

@@ -2,10 +2,12 @@
 
 use std::ffi::c_char;
 
+use smallvec::SmallVec;
+
 use super::convert::{optional_text, read, text};
 use super::types::*;
 use crate::error::{Code, Error, Result};
-use crate::media::{AudioFormat, PackError, Packed, Packer};
+use crate::media::{AudioFormat, Input, PackError, Packed, Packer};
 #[cfg(any(feature = "hls", feature = "dvr"))]
 use crate::media::{Frame, Role};
 use crate::wire::limits;
@@ -36,19 +38,10 @@ struct Start {
     bytes: usize,
 }
 
-/// The tracks of a config.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Tracks {
-    pub(super) video_codec: i32,
-    pub(super) audio_codec: i32,
-    pub(super) audio_config: *const u8,
-    pub(super) audio_config_size: usize,
-}
-
 impl Feed {
     /// # Safety
-    /// `audio_config` is NULL or has as many readable bytes as it says.
-    pub(super) unsafe fn new(tracks: Tracks) -> Result<Self> {
+    /// The buffers of `tracks` are NULL or have as many readable bytes as it says.
+    pub(super) unsafe fn new(tracks: &camrill_tracks_t) -> Result<Self> {
         let wrong = |what: &str, value: i32, expected: &str| {
             Error::new(Code::InvalidArgument, format!("{what} is {value}; {expected} expected"))
         };
@@ -85,7 +78,13 @@ impl Feed {
     }
 
     /// The frames that an access unit becomes.
-    pub(super) fn pack(&mut self, codec: i32, data: &[u8], pts: i64, dts: i64) -> Result<Packed> {
+    pub(super) fn pack(&mut self, frame: &camrill_frame_t, input: Input<'_>) -> Result<Packed> {
+        let (codec, pts, dts) = (frame.codec, frame.pts_us, frame.dts_us);
+        let data = match input {
+            Input::Copied(pieces) => pieces.concat(),
+            Input::Lent(pieces) => pieces.concat(),
+        };
+        let data = &data[..];
         let bad = |e: PackError| Error::new(Code::BadFrame, e.to_string());
         match (codec, self.audio) {
             (CAMRILL_CODEC_H264, _) if self.video => self.packer.h264(data, pts, dts).map_err(bad),
@@ -100,8 +99,9 @@ impl Feed {
     /// The same for what has no stream in between: nothing comes before the first keyframe, and then nothing
     /// before every track has shown what it is, for a while, so that no file begins with one track alone.
     #[cfg(any(feature = "hls", feature = "dvr"))]
-    pub(super) fn pack_whole(&mut self, codec: i32, data: &[u8], pts: i64, dts: i64) -> Result<Packed> {
-        let packed = self.pack(codec, data, pts, dts)?;
+    pub(super) fn pack_whole(&mut self, frame: &camrill_frame_t, input: Input<'_>) -> Result<Packed> {
+        let dts = frame.dts_us;
+        let packed = self.pack(frame, input)?;
         let Some(start) = &mut self.start else { return Ok(packed) };
         for frame in packed {
             if frame.role == Role::Header {
@@ -130,24 +130,70 @@ impl Feed {
     }
 }
 
+/// The bytes of a frame, in their order.
+pub(super) type Pieces<'a> = SmallVec<[&'a [u8]; 4]>;
+
 /// A frame as the host gives it, and its bytes.
 ///
 /// # Safety
 /// `frame` is NULL, or valid and its data readable for `'a`.
-pub(super) unsafe fn frame_and_data<'a>(
+pub(super) unsafe fn frame_and_pieces<'a>(
     frame: *const camrill_frame_t,
-) -> Result<(camrill_frame_t, &'a [u8])> {
+) -> Result<(camrill_frame_t, Pieces<'a>)> {
+    let wrong = |message: String| Error::new(Code::InvalidArgument, message);
     // SAFETY: the caller's contract.
     let frame = unsafe { read(frame) }?;
-    if frame.data.is_null() || frame.size == 0 {
-        return Err(Error::new(Code::InvalidArgument, "the frame has no data"));
+    let mut pieces = Pieces::new();
+    if frame.iov.is_null() {
+        if frame.iov_count != 0 {
+            return Err(wrong(format!("iov is NULL, and iov_count {}", frame.iov_count)));
+        }
+        if frame.data.is_null() || frame.size == 0 {
+            return Err(wrong("the frame has no data".into()));
+        }
+        // SAFETY: not NULL, and `size` bytes by the caller's contract.
+        pieces.push(unsafe { slice(frame.data, frame.size) }?);
+        return Ok((frame, pieces));
     }
-    if frame.size > limits::RTMP_MESSAGE_BYTES {
-        return Err(Error::new(Code::BadFrame, PackError::TooLarge.to_string()));
+    if !frame.data.is_null() || frame.size != 0 {
+        return Err(wrong("the frame has both data and iov; one of them expected".into()));
     }
-    // SAFETY: not NULL, and `size` bytes by the caller's contract.
-    let data = unsafe { std::slice::from_raw_parts(frame.data, frame.size) };
-    Ok((frame, data))
+    if !(1..=limits::FRAME_PIECES).contains(&frame.iov_count) {
+        let message = format!("iov_count is {}; 1 to {} expected", frame.iov_count, limits::FRAME_PIECES);
+        return Err(wrong(message));
+    }
+    // SAFETY: not NULL, and so many of them by the caller's contract.
+    let given = unsafe { std::slice::from_raw_parts(frame.iov, frame.iov_count) };
+    let mut left = limits::RTMP_MESSAGE_BYTES;
+    for (i, piece) in given.iter().enumerate() {
+        if piece.size == 0 {
+            continue;
+        }
+        if piece.data.is_null() {
+            return Err(wrong(format!("iov[{i}].data is NULL, and its size {}", piece.size)));
+        }
+        left = left.checked_sub(piece.size).ok_or_else(too_large)?;
+        // SAFETY: not NULL, and `size` bytes by the caller's contract.
+        pieces.push(unsafe { slice(piece.data, piece.size) }?);
+    }
+    if pieces.is_empty() {
+        return Err(wrong("the frame has no data: all of iov is empty".into()));
+    }
+    Ok((frame, pieces))
+}
+
+/// # Safety
+/// `data` is not NULL and has `size` bytes that stay readable for `'a`.
+unsafe fn slice<'a>(data: *const u8, size: usize) -> Result<&'a [u8]> {
+    if size > limits::RTMP_MESSAGE_BYTES {
+        return Err(too_large());
+    }
+    // SAFETY: the caller's contract; a slice has at most isize::MAX bytes.
+    Ok(unsafe { std::slice::from_raw_parts(data, size) })
+}
+
+fn too_large() -> Error {
+    Error::new(Code::BadFrame, PackError::TooLarge.to_string())
 }
 
 /// The three parts of a stream's name, checked as those of a network publisher are.

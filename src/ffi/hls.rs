@@ -5,7 +5,7 @@
 use std::ffi::{c_char, c_void};
 
 use super::convert::{c_string, optional_text, read, sized32};
-use super::feed::{Feed, Tracks, frame_and_data, names};
+use super::feed::{Feed, frame_and_pieces, names};
 use super::handle::{call, camrill_engine_t};
 use super::owned::{self, Handle, Owned, on};
 use super::settings::Values;
@@ -14,6 +14,7 @@ use crate::config;
 use crate::engine::{Engine, Event, HlsFile, HlsOptions};
 use crate::error::{Code, Error, Result};
 use crate::hls::Answer;
+use crate::media::Input;
 
 /// Segments of MPEG-TS.
 pub const CAMRILL_HLS_TS: i32 = 1;
@@ -84,14 +85,8 @@ pub struct camrill_hls_config_t {
     pub app: *const c_char,
     /// The stream's name. It is made of that stream whenever it is published, by whomever.
     pub name: *const c_char,
-    /// Without a stream: as of a publisher. With one 0.
-    pub video_codec: i32,
-    /// Without a stream: as of a publisher. With one 0.
-    pub audio_codec: i32,
-    /// Without a stream: as of a publisher.
-    pub audio_config: *const u8,
-    /// Bytes of it.
-    pub audio_config_size: usize,
+    /// What is written, without a stream: as of a publisher. With one of no meaning.
+    pub tracks: camrill_tracks_t,
     /// Least length of a segment, which ends at the next keyframe; 0 means 10000.
     pub fragment_ms: u32,
     /// Length of the playlist; 0 means 60000.
@@ -154,7 +149,7 @@ pub unsafe extern "C" fn camrill_hls_new(
             }
             let config = read(config)?;
             let is_fed = config.app.is_null() && config.name.is_null();
-            let feed = if is_fed { Some(Feed::new(tracks(&config))?) } else { None };
+            let feed = if is_fed { Some(Feed::new(&config.tracks)?) } else { None };
             let name = if is_fed { None } else { Some(names(config.vhost, config.app, config.name)?) };
             let settings = settings(&config, is_fed)?;
             let callbacks = HlsCallbacks { on_file: config.on_file, on_remove: config.on_remove };
@@ -184,12 +179,12 @@ pub unsafe extern "C" fn camrill_hls_write(hls: *mut camrill_hls_t, frame: *cons
     // SAFETY: the caller's contract.
     unsafe {
         on(hls, |handle, id| {
-            let (frame, data) = frame_and_data(frame)?;
+            let (frame, pieces) = frame_and_pieces(frame)?;
             handle.with(|engine| {
                 // Only in here: a log line's callback, which comes after this, may free it.
                 let feed = (*hls).feed.as_mut();
                 let feed = feed.ok_or_else(|| Error::new(Code::State, "this HLS is made of a stream"))?;
-                let packed = feed.pack_whole(frame.codec, data, frame.pts_us, frame.dts_us)?;
+                let packed = feed.pack_whole(&frame, Input::Copied(&pieces))?;
                 engine.hls_write(id, &packed).inspect_err(|_| feed.lost_headers()).map(|()| CAMRILL_OK)
             })
         })
@@ -292,15 +287,6 @@ pub(super) fn deliver(handle: &camrill_engine_t, event: Event) {
         }
         Event::HlsEnded { hls } => handle.hls.end(hls),
         _ => {}
-    }
-}
-
-fn tracks(config: &camrill_hls_config_t) -> Tracks {
-    Tracks {
-        video_codec: config.video_codec,
-        audio_codec: config.audio_codec,
-        audio_config: config.audio_config,
-        audio_config_size: config.audio_config_size,
     }
 }
 

@@ -6,12 +6,12 @@ use std::ffi::c_void;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::convert::{read, write};
-use super::feed::{Feed, Tracks, frame_and_data, names};
+use super::feed::{Feed, frame_and_pieces, names};
 use super::handle::{call, camrill_engine_t, guarded, no_engine};
 use super::queue::{self, Sender};
 use super::types::*;
 use crate::error::{Code, Error, Result};
-use crate::media::{Kind, Packed};
+use crate::media::{Input, Kind, Packed};
 
 /// Bytes that may wait where the host names no number.
 const QUEUE_BYTES: usize = 4 * 1024 * 1024;
@@ -83,8 +83,8 @@ pub unsafe extern "C" fn camrill_publisher_write(
         let publisher = unsafe { publisher.as_mut() }
             .ok_or_else(|| Error::new(Code::InvalidArgument, "publisher is NULL"))?;
         // SAFETY: as above.
-        let (frame, data) = unsafe { frame_and_data(frame) }?;
-        publisher.write(frame.codec, data, frame.pts_us, frame.dts_us).map(|()| CAMRILL_OK)
+        let (frame, pieces) = unsafe { frame_and_pieces(frame) }?;
+        publisher.write(&frame, Input::Copied(&pieces)).map(|()| CAMRILL_OK)
     }))
 }
 
@@ -136,14 +136,7 @@ impl camrill_publisher_t {
     /// The config's buffers are as camrill_publisher_new() wants them.
     unsafe fn new(config: &camrill_publisher_config_t, sender: Sender) -> Result<Self> {
         // SAFETY: the caller's contract.
-        let feed = unsafe {
-            Feed::new(Tracks {
-                video_codec: config.video_codec,
-                audio_codec: config.audio_codec,
-                audio_config: config.audio_config,
-                audio_config_size: config.audio_config_size,
-            })
-        }?;
+        let feed = unsafe { Feed::new(&config.tracks) }?;
         let queue_bytes = match config.queue_bytes as usize {
             0 => QUEUE_BYTES,
             n if n >= QUEUE_BYTES_MIN => n,
@@ -162,14 +155,14 @@ impl camrill_publisher_t {
         })
     }
 
-    fn write(&mut self, codec: i32, data: &[u8], pts: i64, dts: i64) -> Result<()> {
+    fn write(&mut self, frame: &camrill_frame_t, input: Input<'_>) -> Result<()> {
         if self.sender.is_forked() {
             return Err(Error::new(Code::Forked, "the publisher belongs to the process that made it"));
         }
         if self.sender.is_closed() {
             return Err(Error::new(Code::State, "the stream is no longer this publisher's"));
         }
-        let packed = self.feed.pack(codec, data, pts, dts)?;
+        let packed = self.feed.pack(frame, input)?;
         self.queue(packed)
     }
 

@@ -6,7 +6,7 @@ use std::ffi::{c_char, c_void};
 
 use super::convert::{c_string, read, sized32, text};
 use super::dispatch::{self, More};
-use super::feed::{Feed, Tracks, frame_and_data, names};
+use super::feed::{Feed, frame_and_pieces, names};
 use super::handle::{call, camrill_engine_t};
 use super::owned::{self, Handle, Owned, on};
 use super::settings::Values;
@@ -14,6 +14,7 @@ use super::types::*;
 use crate::config;
 use crate::engine::{DvrNews, DvrOptions, Engine, Event, Subject};
 use crate::error::{Code, Error, Result};
+use crate::media::Input;
 
 /// A recorder's file ends with the publish.
 pub const CAMRILL_RECORDER_SESSION: i32 = 1;
@@ -92,14 +93,8 @@ pub struct camrill_recorder_config_t {
     pub app: *const c_char,
     /// The stream's name. It is recorded whenever it is published, by whomever.
     pub name: *const c_char,
-    /// Without a stream: as of a publisher. With one 0.
-    pub video_codec: i32,
-    /// Without a stream: as of a publisher. With one 0.
-    pub audio_codec: i32,
-    /// Without a stream: as of a publisher.
-    pub audio_config: *const u8,
-    /// Bytes of it.
-    pub audio_config_size: usize,
+    /// What is written, without a stream: as of a publisher. With one of no meaning.
+    pub tracks: camrill_tracks_t,
     /// A file's name, such as `/sd/[2006]-[01]-[02]/[15].[04].[05].mp4`: the suffix chooses FLV or MP4, and a
     /// path without either is a folder. `[vhost] [app] [stream] [seq] [timestamp]` are known too. One that is
     /// there is not written over: the next free name like it is taken. Not NULL.
@@ -158,7 +153,7 @@ pub unsafe extern "C" fn camrill_recorder_new(
             }
             let config = read(config)?;
             let is_fed = config.app.is_null() && config.name.is_null();
-            let feed = if is_fed { Some(Feed::new(tracks(&config))?) } else { None };
+            let feed = if is_fed { Some(Feed::new(&config.tracks)?) } else { None };
             let name = if is_fed { None } else { Some(names(config.vhost, config.app, config.name)?) };
             let settings = settings(&config)?;
             let id = handle.with(|engine| {
@@ -189,12 +184,12 @@ pub unsafe extern "C" fn camrill_recorder_write(
     // SAFETY: the caller's contract.
     unsafe {
         on(recorder, |handle, id| {
-            let (frame, data) = frame_and_data(frame)?;
+            let (frame, pieces) = frame_and_pieces(frame)?;
             handle.with(|engine| {
                 // Only in here: a log line's callback, which comes after this, may free it.
                 let feed = (*recorder).feed.as_mut();
                 let feed = feed.ok_or_else(|| Error::new(Code::State, "this recorder is of a stream"))?;
-                let packed = feed.pack_whole(frame.codec, data, frame.pts_us, frame.dts_us)?;
+                let packed = feed.pack_whole(&frame, Input::Copied(&pieces))?;
                 engine.dvr_write(id, &packed).inspect_err(|_| feed.lost_headers()).map(|()| CAMRILL_OK)
             })
         })
@@ -398,15 +393,6 @@ fn cut(flags: u32) -> Result<bool> {
             let message = format!("flags is {n}; 0 or CAMRILL_CUT_AT_ONCE expected");
             Err(Error::new(Code::InvalidArgument, message))
         }
-    }
-}
-
-fn tracks(config: &camrill_recorder_config_t) -> Tracks {
-    Tracks {
-        video_codec: config.video_codec,
-        audio_codec: config.audio_codec,
-        audio_config: config.audio_config,
-        audio_config_size: config.audio_config_size,
     }
 }
 

@@ -111,12 +111,55 @@ pub const CAMRILL_CLIENT_PLAYING: i32 = 2;
 
 /// No codec: the stream has no such track.
 pub const CAMRILL_CODEC_NONE: i32 = 0;
-/// H.264: access units in Annex B, with start codes of 3 or 4 bytes; SPS and PPS in-band.
+/// H.264 (ITU-T H.264): access units as camrill_tracks_t's video_format says.
 pub const CAMRILL_CODEC_H264: i32 = 1;
-/// AAC: frames behind ADTS headers, or raw ones where the publisher was given an AudioSpecificConfig.
+/// AAC (ISO 14496-3): frames behind ADTS headers, with or without CRC, or one raw frame where an
+/// AudioSpecificConfig was given.
 pub const CAMRILL_CODEC_AAC: i32 = 2;
+/// H.265 (ITU-T H.265): access units as camrill_tracks_t's video_format says.
+pub const CAMRILL_CODEC_H265: i32 = 3;
+/// AV1: temporal units in the low-overhead format (AV1 specification, 5.2), with or without temporal
+/// delimiters; the last OBU may leave out its size.
+pub const CAMRILL_CODEC_AV1: i32 = 4;
+/// JPEG pictures (ITU-T T.81), each whole. No standard carries them in RTMP, FLV, HLS or MPEG-TS: they go to
+/// players of this process.
+pub const CAMRILL_CODEC_MJPEG: i32 = 5;
+/// MP3 (ISO 11172-3, 13818-3): whole frames, one or several.
+pub const CAMRILL_CODEC_MP3: i32 = 6;
+/// Opus (RFC 6716): one packet.
+pub const CAMRILL_CODEC_OPUS: i32 = 7;
+/// G.711 A-law of 8000 Hz, mono: any number of samples.
+pub const CAMRILL_CODEC_G711A: i32 = 8;
+/// G.711 µ-law of 8000 Hz, mono: any number of samples.
+pub const CAMRILL_CODEC_G711U: i32 = 9;
+/// VP9, of streams that come from the network: it is not taken from an encoder.
+pub const CAMRILL_CODEC_VP9: i32 = 10;
+/// FLAC, of streams that come from the network: it is not taken from an encoder.
+pub const CAMRILL_CODEC_FLAC: i32 = 11;
 /// A codec that the library relays without knowing it by a number of its own.
 pub const CAMRILL_CODEC_OTHER: i32 = 255;
+
+/// NAL units of H.264 and H.265 behind start codes of 3 or 4 bytes in any mix (annex B). The default.
+pub const CAMRILL_FORMAT_ANNEXB: i32 = 0;
+/// NAL units of H.264 and H.265 each behind its length: big-endian, of 4 bytes, or as many as an avcC or hvcC
+/// in video_config says.
+pub const CAMRILL_FORMAT_LENGTH_PREFIXED: i32 = 1;
+
+/// No time is given: as dts_us, the encoder doesn't tell it and the library makes it of pts_us.
+pub const CAMRILL_TIME_NONE: i64 = i64::MIN;
+
+/// Flag of a frame: one or more whole NAL units of an H.264 or H.265 access unit, in their order, rather than all
+/// of it. It is complete when the next one begins: with an access unit delimiter, with the first slice of
+/// another picture and what stands before it, at another pts_us; or with CAMRILL_FRAME_LAST.
+pub const CAMRILL_FRAME_NAL: u32 = 1;
+/// Flag of a frame, with CAMRILL_FRAME_NAL: these are the last ones of their access unit, which goes out at once.
+pub const CAMRILL_FRAME_LAST: u32 = 2;
+/// Flag of a frame: players can start here though the bytes don't say so, as with intra refresh.
+pub const CAMRILL_FRAME_KEY: u32 = 4;
+/// Flag of a frame: what came before has no connection with it. Frames were lost before it, and its clock begins
+/// anew, for both tracks: time goes on where the stream is. What video can't show without what was lost is left out
+/// up to the next keyframe.
+pub const CAMRILL_FRAME_DISCONTINUITY: u32 = 8;
 
 /// A path is mounted at the web server's ports.
 pub const CAMRILL_PORTS_SERVER: u32 = 1;
@@ -351,16 +394,44 @@ pub struct camrill_client_info_t {
     pub name: [c_char; CAMRILL_NAME_MAX],
 }
 
+/// The tracks that are written: part of the configs of publishers, HLS and recorders. Start from
+/// CAMRILL_TRACKS_INIT. The buffers are copied.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct camrill_tracks_t {
+    /// CAMRILL_CODEC_H264, H265, AV1 or MJPEG, or CAMRILL_CODEC_NONE for audio alone.
+    pub video_codec: i32,
+    /// CAMRILL_CODEC_AAC, MP3, OPUS, G711A or G711U, or CAMRILL_CODEC_NONE for video alone.
+    pub audio_codec: i32,
+    /// CAMRILL_FORMAT_ANNEXB or CAMRILL_FORMAT_LENGTH_PREFIXED, of H.264 and H.265.
+    pub video_format: i32,
+    /// Hz; 0 means as audio_config or the codec says: Opus 48000, G.711 8000, AAC and MP3 as their headers say.
+    /// Another number than these is refused, but for Opus, where it is that of the input, 8000 to 48000.
+    pub audio_rate: u32,
+    /// Channels; 0 means as audio_config or the codec says: Opus 2, G.711 1, AAC and MP3 as their headers say.
+    /// Another number than these is refused, but for Opus, 1 or 2.
+    pub audio_channels: u32,
+    /// 0.
+    pub reserved: [u32; 3],
+    /// Parameter sets given once: of H.264 and H.265 in annex B, or as an avcC or hvcC record (ISO 14496-15); of
+    /// AV1 a sequence header OBU, or an av1C record. NULL: they come with the frames. Those that come with the
+    /// frames take their place.
+    pub video_config: *const u8,
+    /// Bytes of it, up to 64 KiB.
+    pub video_config_size: usize,
+    /// The AudioSpecificConfig of raw AAC (ISO 14496-3, 1.6.2.1), or an OpusHead (RFC 7845, 5.1). NULL: AAC comes
+    /// with ADTS headers, and of Opus one is made.
+    pub audio_config: *const u8,
+    /// Bytes of it, up to 64 KiB.
+    pub audio_config_size: usize,
+}
+
 /// How a publisher is made. Start from CAMRILL_PUBLISHER_CONFIG_INIT. Strings and buffers are copied.
 #[repr(C)]
 #[derive(Debug)]
 pub struct camrill_publisher_config_t {
     /// sizeof(camrill_publisher_config_t).
     pub struct_size: u32,
-    /// CAMRILL_CODEC_H264, or CAMRILL_CODEC_NONE for audio alone.
-    pub video_codec: i32,
-    /// CAMRILL_CODEC_AAC, or CAMRILL_CODEC_NONE for video alone.
-    pub audio_codec: i32,
     /// Bytes of frames that may wait for the loop; 0 means 4 MiB. At least 64 KiB.
     pub queue_bytes: u32,
     /// The vhost; NULL or "" means the default one.
@@ -369,10 +440,8 @@ pub struct camrill_publisher_config_t {
     pub app: *const c_char,
     /// The stream's name, such as "camera".
     pub name: *const c_char,
-    /// The AudioSpecificConfig of raw AAC (ISO 14496-3, 1.6.2.1). NULL: AAC comes with ADTS headers.
-    pub audio_config: *const u8,
-    /// Bytes of it.
-    pub audio_config_size: usize,
+    /// What is written.
+    pub tracks: camrill_tracks_t,
     /// Given to the callbacks.
     pub user: *mut c_void,
     /// Called last and exactly once, inside poll or camrill_engine_free(); may be NULL.
@@ -382,23 +451,44 @@ pub struct camrill_publisher_config_t {
     pub need_keyframe: Option<unsafe extern "C" fn(user: *mut c_void)>,
 }
 
-/// One frame from an encoder. Start from CAMRILL_FRAME_INIT. The data stays the caller's: it is copied.
+/// A piece of a frame's bytes.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct camrill_iov_t {
+    /// The bytes; may be NULL if there are none.
+    pub data: *const u8,
+    /// How many.
+    pub size: usize,
+}
+
+/// One frame from an encoder. Start from CAMRILL_FRAME_INIT.
 #[repr(C)]
 #[derive(Debug)]
 pub struct camrill_frame_t {
     /// sizeof(camrill_frame_t).
     pub struct_size: u32,
-    /// CAMRILL_CODEC_H264: one whole access unit. CAMRILL_CODEC_AAC: one frame, or several with ADTS.
+    /// CAMRILL_CODEC_… of one of the tracks. Video is one whole access unit, or NAL units of one with
+    /// CAMRILL_FRAME_NAL, or parameter sets alone.
     pub codec: i32,
-    /// When it is shown, in µs on any clock that both tracks share.
+    /// When it is shown, in µs on any clock that both tracks share, from any beginning; may be negative. A step of
+    /// the clock, back or by more than 10 s, doesn't reach the stream: time goes on where it is.
     pub pts_us: i64,
-    /// When it is decoded, in µs on the same clock; equal to pts_us where there are no B-frames. Must not
-    /// go back within a track.
+    /// When it is decoded, in µs on the same clock, at most pts_us; goes up from frame to frame. CAMRILL_TIME_NONE,
+    /// as in CAMRILL_FRAME_INIT: it is made of pts_us, by the reordering that the parameter sets tell. Of no
+    /// meaning for audio.
     pub dts_us: i64,
-    /// The bytes.
+    /// The bytes; NULL where `iov` has them.
     pub data: *const u8,
-    /// How many, up to 8 MiB.
+    /// How many. An access unit has up to 8 MiB.
     pub size: usize,
+    /// The bytes in pieces, in their order, cut anywhere, also within a start code; NULL where `data` has them.
+    pub iov: *const camrill_iov_t,
+    /// How many pieces, up to 64.
+    pub iov_count: usize,
+    /// CAMRILL_FRAME_…
+    pub flags: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 /// What a publisher has done. Set struct_size before the call.

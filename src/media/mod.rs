@@ -15,6 +15,6 @@ pub use clock::{Correction, Jitter, Unwrap};
 pub use frame::{Codec, Frame, Kind, Role};
 pub use lane::{Lane, Mux};
 pub use mix::MixQueue;
-pub use pack::{AudioFormat, PackError, Packed, Packer};
+pub use pack::{AudioFormat, Input, PackError, Packed, Packer};
 pub use ring::{Headers, Ring, RingLimits, Start};
 pub use track::{AudioTrack, VideoTrack, audio_track, video_track};

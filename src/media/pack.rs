@@ -13,6 +13,15 @@ use crate::wire::{Malformed, limits};
 /// The frames that one access unit becomes: its sequence header if that changed, then itself.
 pub type Packed = SmallVec<[Frame; 2]>;
 
+/// The bytes of what is packed, in pieces that may be cut anywhere.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'a> {
+    /// They are the caller's: what is kept of them is copied.
+    Copied(&'a [&'a [u8]]),
+    /// Each piece holds its memory: what is large is shared.
+    Lent(&'a [Bytes]),
+}
+
 /// Samples in one AAC frame.
 const AAC_SAMPLES: i64 = 1024;
 

@@ -125,7 +125,7 @@ static void null_is_refused(void)
     camrill_ingest_free(NULL);
     camrill_forward_free(NULL);
 
-    publishing.video_codec = CAMRILL_CODEC_H264;
+    publishing.tracks.video_codec = CAMRILL_CODEC_H264;
     publishing.app = "live";
     publishing.name = "a";
     EQ(camrill_publisher_new(NULL, &publishing, &p), CAMRILL_EINVAL);
@@ -357,7 +357,7 @@ static void wrong_publishers(void)
 
     host_make(&h, 0);
     frees = 0;
-    good.video_codec = CAMRILL_CODEC_H264;
+    good.tracks.video_codec = CAMRILL_CODEC_H264;
     good.app = "live";
     good.name = "a";
     good.user_free = count_free;
@@ -370,10 +370,10 @@ static void wrong_publishers(void)
     } while (0)
     WRONG(c.struct_size = 0, CAMRILL_EINVAL);
     WRONG(c.struct_size = 16, CAMRILL_EINVAL); /* no names */
-    WRONG(c.video_codec = CAMRILL_CODEC_NONE, CAMRILL_EINVAL);
-    WRONG(c.video_codec = CAMRILL_CODEC_AAC, CAMRILL_EINVAL);
-    WRONG(c.video_codec = 99, CAMRILL_EINVAL);
-    WRONG(c.audio_codec = CAMRILL_CODEC_H264, CAMRILL_EINVAL);
+    WRONG(c.tracks.video_codec = CAMRILL_CODEC_NONE, CAMRILL_EINVAL);
+    WRONG(c.tracks.video_codec = CAMRILL_CODEC_AAC, CAMRILL_EINVAL);
+    WRONG(c.tracks.video_codec = 99, CAMRILL_EINVAL);
+    WRONG(c.tracks.audio_codec = CAMRILL_CODEC_H264, CAMRILL_EINVAL);
     WRONG(c.queue_bytes = 65535, CAMRILL_EINVAL);
     WRONG(c.app = "", CAMRILL_EINVAL);
     WRONG(c.name = "", CAMRILL_EINVAL);
@@ -386,8 +386,8 @@ static void wrong_publishers(void)
     memset(name, 'n', sizeof name);
     name[256] = 0;
     WRONG(c.name = name, CAMRILL_EINVAL);
-    WRONG((c.audio_codec = CAMRILL_CODEC_AAC, c.audio_config = broken, c.audio_config_size = 1), CAMRILL_EINVAL);
-    WRONG((c.audio_codec = CAMRILL_CODEC_AAC, c.audio_config = aac, c.audio_config_size = 0), CAMRILL_EINVAL);
+    WRONG((c.tracks.audio_codec = CAMRILL_CODEC_AAC, c.tracks.audio_config = broken, c.tracks.audio_config_size = 1), CAMRILL_EINVAL);
+    WRONG((c.tracks.audio_codec = CAMRILL_CODEC_AAC, c.tracks.audio_config = aac, c.tracks.audio_config_size = 0), CAMRILL_EINVAL);
     EQ(camrill_config_load_text(h.engine, "x", "vhost one.example { }"), 0);
     EQ(camrill_config_apply(h.engine), 0);
     WRONG(c.vhost = "other.example", CAMRILL_ENOENT);

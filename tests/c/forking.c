@@ -61,7 +61,7 @@ static void is_refused(struct host *h, struct camera *c)
     camrill_stats_t stats;
     char text[64];
     stats.struct_size = sizeof stats;
-    config.video_codec = CAMRILL_CODEC_H264;
+    config.tracks.video_codec = CAMRILL_CODEC_H264;
     config.app = config.name = "b";
     EQ(camrill_engine_poll(h->engine, 0), CAMRILL_EFORKED);
     EQ(camrill_engine_run(h->engine), CAMRILL_EFORKED);

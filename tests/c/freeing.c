@@ -262,7 +262,7 @@ static void once_for_each_publisher(void)
     host_start(&h, 0);
     EQ(camera_new(&a, &h, "a"), 0);
     memset(&b, 0, sizeof b);
-    config.video_codec = CAMRILL_CODEC_H264;
+    config.tracks.video_codec = CAMRILL_CODEC_H264;
     config.app = "live";
     config.name = "a";
     config.user = &b;

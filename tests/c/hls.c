@@ -77,8 +77,8 @@ static camrill_hls_config_t fed(struct host *h)
     camrill_hls_config_t config = CAMRILL_HLS_CONFIG_INIT;
     keeper_clear(&kept);
     kept.host = h;
-    config.video_codec = CAMRILL_CODEC_H264;
-    config.audio_codec = CAMRILL_CODEC_AAC;
+    config.tracks.video_codec = CAMRILL_CODEC_H264;
+    config.tracks.audio_codec = CAMRILL_CODEC_AAC;
     config.fragment_ms = 2000;
     config.window_ms = 6000;
     config.user = &kept;
@@ -92,7 +92,7 @@ static camrill_hls_config_t fed(struct host *h)
 static camrill_hls_config_t of_stream(struct host *h)
 {
     camrill_hls_config_t config = fed(h);
-    config.video_codec = config.audio_codec = 0;
+    config.tracks.video_codec = config.tracks.audio_codec = 0;
     config.app = "live";
     config.name = "a";
     return config;
@@ -273,10 +273,10 @@ static void arguments(void)
     REFUSED(config.part_ms = 5001, CAMRILL_EINVAL, "part_ms");
     REFUSED(config.max_bytes = 65535, CAMRILL_EINVAL, "max_bytes");
     REFUSED(config.max_bytes = UINT32_MAX, CAMRILL_EINVAL, "max_bytes");
-    REFUSED(config.video_codec = 9, CAMRILL_EINVAL, "video_codec is 9");
-    REFUSED(config.audio_codec = CAMRILL_CODEC_H264, CAMRILL_EINVAL, "audio_codec is 1");
-    REFUSED(config.video_codec = config.audio_codec = 0, CAMRILL_EINVAL, "neither");
-    REFUSED((config.audio_config = &byte, config.audio_config_size = 1), CAMRILL_EINVAL, "audio_config");
+    REFUSED(config.tracks.video_codec = 9, CAMRILL_EINVAL, "video_codec is 9");
+    REFUSED(config.tracks.audio_codec = CAMRILL_CODEC_H264, CAMRILL_EINVAL, "audio_codec is 1");
+    REFUSED(config.tracks.video_codec = config.tracks.audio_codec = 0, CAMRILL_EINVAL, "neither");
+    REFUSED((config.tracks.audio_config = &byte, config.tracks.audio_config_size = 1), CAMRILL_EINVAL, "audio_config");
     REFUSED(config.app = "live", CAMRILL_EINVAL, "name is NULL");
     REFUSED(config.name = "a", CAMRILL_EINVAL, "app is NULL");
     REFUSED((config.app = "live", config.name = ".."), CAMRILL_EINVAL, "name is \"..\"");
@@ -383,9 +383,9 @@ static void of_audio(void)
 
     host_start(&h, 0);
     config = fed(&h);
-    config.video_codec = 0;
-    config.audio_config = asc;
-    config.audio_config_size = sizeof asc;
+    config.tracks.video_codec = 0;
+    config.tracks.audio_config = asc;
+    config.tracks.audio_config_size = sizeof asc;
     EQ(camrill_hls_new(h.engine, &config, &hls), 0);
     memset(data, 0x21, sizeof data);
     frame.codec = CAMRILL_CODEC_AAC;

@@ -275,7 +275,7 @@ static void *intrude(void *user)
     stats.struct_size = sizeof stats;
     info.struct_size = sizeof info;
     client.struct_size = sizeof client;
-    publishing.video_codec = CAMRILL_CODEC_H264;
+    publishing.tracks.video_codec = CAMRILL_CODEC_H264;
     publishing.app = "live";
     publishing.name = "intruder";
     for (i = 0; i < 200; i++) {

@@ -31,12 +31,12 @@ static int32_t start(struct host *h, struct camera *c, int32_t video, int32_t au
     camrill_publisher_config_t config = CAMRILL_PUBLISHER_CONFIG_INIT;
     memset(c, 0, sizeof *c);
     c->host = h;
-    config.video_codec = video;
-    config.audio_codec = audio;
+    config.tracks.video_codec = video;
+    config.tracks.audio_codec = audio;
     config.app = "live";
     config.name = "a";
-    config.audio_config = raw ? raw_config : NULL;
-    config.audio_config_size = raw ? sizeof raw_config : 0;
+    config.tracks.audio_config = raw ? raw_config : NULL;
+    config.tracks.audio_config_size = raw ? sizeof raw_config : 0;
     config.user = c;
     config.user_free = camera_freed;
     config.need_keyframe = camera_key;

@@ -83,7 +83,7 @@ static camrill_recorder_config_t fed(struct host *h, const char *name)
 {
     camrill_recorder_config_t config = of_stream(h, name);
     config.app = config.name = NULL;
-    config.video_codec = CAMRILL_CODEC_H264;
+    config.tracks.video_codec = CAMRILL_CODEC_H264;
     return config;
 }
 
@@ -239,8 +239,8 @@ static void arguments(void)
     REFUSED(config.preroll_ms = 60001, "preroll_ms");
     REFUSED(config.preroll_bytes = 1, "preroll_bytes");
     REFUSED(config.max_bytes = UINT64_MAX, "max_bytes");
-    REFUSED(config.video_codec = 5, "video_codec is 5");
-    REFUSED(config.video_codec = 0, "neither");
+    REFUSED(config.tracks.video_codec = 5, "video_codec is 5");
+    REFUSED(config.tracks.video_codec = 0, "neither");
     REFUSED(config.app = "live", "name is NULL");
     REFUSED((config.app = "live", config.name = "a/b"), "name is \"a/b\"");
     CHECK(r == untouched && kept.freed == 0);
@@ -294,7 +294,7 @@ static void of_own_frames(void)
 
     host_start(&h, 0);
     config = fed(&h, "own-[seq].flv");
-    config.audio_codec = CAMRILL_CODEC_AAC;
+    config.tracks.audio_codec = CAMRILL_CODEC_AAC;
     EQ(camrill_recorder_new(h.engine, &config, &r), 0);
     clock_us = 7000000;
     /* Nobody could show these; then the picture waits for the sound. */
@@ -355,7 +355,7 @@ static void any_times(void)
     for (mp4 = 0; mp4 < 2; mp4++) {
         host_start(&h, 0);
         config = fed(&h, mp4 ? "times.mp4" : "times.flv");
-        config.audio_codec = CAMRILL_CODEC_AAC;
+        config.tracks.audio_codec = CAMRILL_CODEC_AAC;
         EQ(camrill_recorder_new(h.engine, &config, &r), 0);
         for (i = 0; i < COUNT(times) * 2; i++) {
             clock_us = times[i / 2];
@@ -392,7 +392,7 @@ static void mp4_segments(void)
     for (round = 0; round < 2; round++) {
         host_start(&h, 0);
         config = fed(&h, "seg-[seq].mp4");
-        config.audio_codec = CAMRILL_CODEC_AAC;
+        config.tracks.audio_codec = CAMRILL_CODEC_AAC;
         config.plan = CAMRILL_RECORDER_SEGMENT;
         config.duration_ms = 2000;
         config.fragment_ms = 500;

@@ -255,8 +255,8 @@ static UNUSED int32_t camera_new(struct camera *c, struct host *h, const char *n
     camrill_publisher_config_t config = CAMRILL_PUBLISHER_CONFIG_INIT;
     memset(c, 0, sizeof *c);
     c->host = h;
-    config.video_codec = CAMRILL_CODEC_H264;
-    config.audio_codec = CAMRILL_CODEC_AAC;
+    config.tracks.video_codec = CAMRILL_CODEC_H264;
+    config.tracks.audio_codec = CAMRILL_CODEC_AAC;
     config.queue_bytes = 64 * 1024;
     config.app = "live";
     config.name = name;
