@@ -231,6 +231,21 @@ fn structs_have_the_same_layout_in_c_and_in_rust() {
             struct_size, id, stream, direction, state, next_ms, failures, starts, skips, reserved, bytes,
             running_us, vhost, app, name, url, reason
         }
+        camrill_iov_t { data, size }
+        camrill_packet_info_t {
+            struct_size, track, codec, flags, pts_us, dts_us, data, size, iov, iov_count
+        }
+        camrill_track_info_t {
+            struct_size, codec, fourcc, width, height, frame_rate_num, frame_rate_den, profile, level, sample_rate,
+            channels, reserved, config, config_size
+        }
+        camrill_player_config_t {
+            struct_size, flags, vhost, app, name, url, retry, user, user_free, on_tracks, on_packet, on_state
+        }
+        camrill_player_info_t {
+            struct_size, state, stream, paused, next_ms, failures, starts, skips, packets, bytes, received_bytes,
+            url, reason
+        }
         camrill_http_request_t {
             struct_size, ticket, client, mount, method, path, query, address, headers, body, body_size
         }

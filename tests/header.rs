@@ -19,6 +19,7 @@ fn generated() -> String {
         "hls",
         "recorder",
         "relays",
+        "player",
         "tls",
         "transport",
         "handle",

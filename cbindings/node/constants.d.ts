@@ -144,14 +144,62 @@ export declare const CLIENT_PLAYING: 2;
 /** No codec: the stream has no such track. */
 export declare const CODEC_NONE: 0;
 
-/** H.264: access units in Annex B, with start codes of 3 or 4 bytes; SPS and PPS in-band. */
+/** H.264 (ITU-T H.264): access units as camrill_tracks_t's video_format says. */
 export declare const CODEC_H264: 1;
 
-/** AAC: frames behind ADTS headers, or raw ones where the publisher was given an AudioSpecificConfig. */
+/** AAC (ISO 14496-3): frames behind ADTS headers, with or without CRC, or one raw frame where an AudioSpecificConfig was given. */
 export declare const CODEC_AAC: 2;
+
+/** H.265 (ITU-T H.265): access units as camrill_tracks_t's video_format says. */
+export declare const CODEC_H265: 3;
+
+/** AV1: temporal units in the low-overhead format (AV1 specification, 5.2), with or without temporal delimiters; the last OBU may leave out its size. */
+export declare const CODEC_AV1: 4;
+
+/** JPEG pictures (ITU-T T.81), each whole. No standard carries them in RTMP, FLV, HLS or MPEG-TS: they go to players of this process. */
+export declare const CODEC_MJPEG: 5;
+
+/** MP3 (ISO 11172-3, 13818-3): whole frames, one or several. */
+export declare const CODEC_MP3: 6;
+
+/** Opus (RFC 6716): one packet. */
+export declare const CODEC_OPUS: 7;
+
+/** G.711 A-law of 8000 Hz, mono: any number of samples. */
+export declare const CODEC_G711A: 8;
+
+/** G.711 µ-law of 8000 Hz, mono: any number of samples. */
+export declare const CODEC_G711U: 9;
+
+/** VP9, of streams that come from the network: it is not taken from an encoder. */
+export declare const CODEC_VP9: 10;
+
+/** FLAC, of streams that come from the network: it is not taken from an encoder. */
+export declare const CODEC_FLAC: 11;
 
 /** A codec that the library relays without knowing it by a number of its own. */
 export declare const CODEC_OTHER: 255;
+
+/** NAL units of H.264 and H.265 behind start codes of 3 or 4 bytes in any mix (annex B). The default. */
+export declare const FORMAT_ANNEXB: 0;
+
+/** NAL units of H.264 and H.265 each behind its length: big-endian, of 4 bytes, or as many as an avcC or hvcC in video_config says. */
+export declare const FORMAT_LENGTH_PREFIXED: 1;
+
+/** No time is given: as dts_us, the encoder doesn't tell it and the library makes it of pts_us. */
+export declare const TIME_NONE: -9223372036854775808n;
+
+/** Flag of a frame: one or more whole NAL units of an H.264 or H.265 access unit, in their order, rather than all of it. It is complete when the next one begins: with an access unit delimiter, with the first slice of another picture and what stands before it, at another pts_us; or with CAMRILL_FRAME_LAST. */
+export declare const FRAME_NAL: 1;
+
+/** Flag of a frame, with CAMRILL_FRAME_NAL: these are the last ones of their access unit, which goes out at once. */
+export declare const FRAME_LAST: 2;
+
+/** Flag of a frame: players can start here though the bytes don't say so, as with intra refresh. */
+export declare const FRAME_KEY: 4;
+
+/** Flag of a frame: what came before has no connection with it. Frames were lost before it, and its clock begins anew, for both tracks: time goes on where the stream is. What video can't show without what was lost is left out up to the next keyframe. */
+export declare const FRAME_DISCONTINUITY: 8;
 
 /** A path is mounted at the web server's ports. */
 export declare const PORTS_SERVER: 1;
@@ -254,3 +302,39 @@ export declare const INGEST_LOOP: 1;
 
 /** Flag of an ingest: it runs only while somebody watches the stream. */
 export declare const INGEST_ON_DEMAND: 2;
+
+/** Flag of a player: frames come as the library keeps them: NAL units behind their lengths, without the parameter sets that stand in the track's config, and AAC without ADTS headers. That is what goes into MP4, FLV and their kind. Without it they come as decoders take them: Annex B, and ADTS. */
+export declare const PLAYER_STORED: 1;
+
+/** Flag of a player: it starts at the next keyframe, not at the newest that has passed, so that it is never behind. */
+export declare const PLAYER_LIVE: 2;
+
+/** Flag of a player: no video. */
+export declare const PLAYER_NO_VIDEO: 4;
+
+/** Flag of a player: no audio. */
+export declare const PLAYER_NO_AUDIO: 8;
+
+/** Flag of a player: what comes beside the tracks too: metadata, cue points, captions, as AMF0 values of which the first is their name ("onMetaData"). */
+export declare const PLAYER_DATA: 16;
+
+/** Flag of a player of a file, here or on a server: it begins again when it has been played. */
+export declare const PLAYER_LOOP: 32;
+
+/** A packet of the video track. */
+export declare const TRACK_VIDEO: 1;
+
+/** A packet of the audio track. */
+export declare const TRACK_AUDIO: 2;
+
+/** A packet of what comes beside the tracks. */
+export declare const TRACK_DATA: 3;
+
+/** Decoding can begin here. Set for each packet of audio and of data, too. */
+export declare const PACKET_KEY: 1;
+
+/** What came before has no connection with this: frames were left out before it, the player was paused, the stream is published anew or comes over a new connection. Not set for a player's very first packet. */
+export declare const PACKET_DISCONTINUITY: 2;
+
+/** Where a state comes from: a player. `relay` is 0 then. */
+export declare const RELAY_PLAYER: 3;

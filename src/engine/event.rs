@@ -27,6 +27,16 @@ pub enum Event {
         /// Its id.
         relay: u32,
     },
+    /// A player of the host's has something to give, by [`super::Engine::player_next`].
+    PlayerReady {
+        /// The player.
+        player: u32,
+    },
+    /// Such a player has ended; nothing more is told of it.
+    PlayerEnded {
+        /// The player.
+        player: u32,
+    },
     /// A name is to be looked up, where the host does that ([`super::Engine::resolve_by_host`]); the answer is
     /// [`super::Engine::resolved`].
     Resolve {

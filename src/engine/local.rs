@@ -50,7 +50,7 @@ impl Engine {
         Ok(Name { vhost, app: app.to_owned(), stream: stream.to_owned() })
     }
 
-    fn vhost(&self, name: &str) -> Result<&Arc<Vhost>> {
+    pub(super) fn vhost(&self, name: &str) -> Result<&Arc<Vhost>> {
         let asked = if name.is_empty() { DEFAULT_VHOST } else { name };
         let found = self.settings.vhost(asked);
         found.ok_or_else(|| Error::new(Code::NotFound, format!("vhost {asked} is not configured")))
@@ -155,6 +155,7 @@ impl Engine {
             found.set_param(param);
         }
         self.begin_taps(now, stream);
+        self.tell_players(stream, true);
         let event = Event::Published(self.subject(client, stream, name, param));
         self.tell(event);
         self.begin_forwards(now, stream, name);
@@ -164,6 +165,7 @@ impl Engine {
     pub(super) fn on_unpublished(&mut self, now: Time, stream: u32, name: &Name, client: u32) {
         self.end_taps(now, stream);
         self.mark_dirty(stream);
+        self.tell_players(stream, false);
         self.end_forwards(now, name);
         let event = Event::Unpublished(self.subject(client, stream, name, ""));
         self.tell(event);

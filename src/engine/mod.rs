@@ -34,6 +34,7 @@ mod jobs;
 mod link;
 mod local;
 mod outgoing;
+mod player;
 mod programs;
 #[cfg(feature = "http")]
 mod rates;
@@ -92,6 +93,7 @@ pub use forward::ForwardOptions;
 pub use hls::{HlsFile, HlsOptions};
 pub use ingest::{INPUTS_MAX, IngestOptions};
 pub use link::{Io, Secure};
+pub use player::{Given, Packet, PacketFormat, PlayerInfo, PlayerNews, PlayerOptions, PlayerSource, Tracks};
 pub use programs::Program;
 pub use relays::{Direction, RelayInfo, RelayNews, RelayState};
 pub use remote::{CALLS_MAX, Call, Remote};
@@ -140,6 +142,10 @@ pub struct Engine {
     /// Their ids are relays' ids beside ingests'.
     forwards: Table<Forward>,
     left: forward::Left,
+    /// The host's. They stand among a stream's players beside connections.
+    players: Table<player::HostPlayer>,
+    /// Those of them that have something to give.
+    players_ready: Vec<u32>,
     #[cfg(feature = "http")]
     backends: Table<forward::Backend>,
     checks: Table<check::Check>,
@@ -236,6 +242,8 @@ impl Engine {
             ingests: Table::default(),
             forwards: Table::apart(),
             left: forward::Left::default(),
+            players: Table::apart(),
+            players_ready: Vec::new(),
             #[cfg(feature = "http")]
             backends: Table::default(),
             checks: Table::default(),
@@ -329,6 +337,7 @@ impl Engine {
         self.settings = settings.clone();
         self.applied = self.config.clone();
         self.hub.reload(|vhost| settings.vhost(vhost).cloned());
+        self.configure_players();
         for stream in self.hub.ids() {
             self.watch_idle(stream);
         }
@@ -469,7 +478,11 @@ impl Engine {
     }
 
     fn has_work(&self) -> bool {
-        !self.ready.is_empty() || !self.dirty.is_empty() || !self.doomed.is_empty() || !self.told.is_empty()
+        !self.ready.is_empty()
+            || !self.dirty.is_empty()
+            || !self.doomed.is_empty()
+            || !self.told.is_empty()
+            || !self.players_ready.is_empty()
     }
 
     /// Bytes that differ from connection to connection; nothing secret hangs on them.

@@ -299,7 +299,8 @@ fn client_info(info: &ClientInfo) -> camrill_client_info_t {
     }
 }
 
-fn codec(codec: Option<Codec>) -> i32 {
+/// A codec's number.
+pub(super) fn codec(codec: Option<Codec>) -> i32 {
     match codec {
         None => CAMRILL_CODEC_NONE,
         Some(Codec::H264) => CAMRILL_CODEC_H264,
@@ -311,6 +312,6 @@ fn codec(codec: Option<Codec>) -> i32 {
         Some(Codec::Opus) => CAMRILL_CODEC_OPUS,
         Some(Codec::G711A) => CAMRILL_CODEC_G711A,
         Some(Codec::G711U) => CAMRILL_CODEC_G711U,
-        Some(_) => CAMRILL_CODEC_OTHER,
+        Some(Codec::Vp8 | Codec::Other(_) | Codec::Script) => CAMRILL_CODEC_OTHER,
     }
 }

@@ -72,6 +72,11 @@ fn deliver(handle: &camrill_engine_t, event: Event) -> Result<()> {
             handle.relays.end(relay);
             return Ok(());
         }
+        Event::PlayerReady { player } => return super::player::deliver(handle, player),
+        Event::PlayerEnded { player } => {
+            handle.players.end(player);
+            return Ok(());
+        }
         Event::Resolve { ticket, host, port } => {
             if let Some(on_resolve) = handle.callbacks.on_resolve {
                 let host = c_string(&host);

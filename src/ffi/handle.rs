@@ -32,6 +32,7 @@ pub struct camrill_engine_t {
     pub(super) recorders: owned::Callbacks<super::recorder::OnFile>,
     #[cfg(feature = "http")]
     pub(super) mounts: owned::Callbacks<super::http::MountCallbacks>,
+    pub(super) players: owned::Callbacks<super::player::PlayerCallbacks>,
     /// Until the host's memory of it is gone; what is made of it asks first.
     pub(super) alive: Arc<AtomicBool>,
     /// What camrill_programs() has found: the host may hold pointers into it.
@@ -90,6 +91,7 @@ impl camrill_engine_t {
             recorders: owned::Callbacks::default(),
             #[cfg(feature = "http")]
             mounts: owned::Callbacks::default(),
+            players: owned::Callbacks::default(),
             alive: Arc::new(AtomicBool::new(true)),
             programs: Mutex::default(),
             level,
@@ -317,6 +319,7 @@ unsafe fn destroy(pointer: *mut camrill_engine_t, tells: bool) {
     }
     handle.publishers.end_all();
     handle.relays.end_all();
+    handle.players.end_all();
     #[cfg(feature = "hls")]
     handle.hls.end_all();
     #[cfg(feature = "dvr")]

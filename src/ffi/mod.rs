@@ -17,6 +17,7 @@ mod hls;
 mod http;
 mod logger;
 mod owned;
+mod player;
 mod programs;
 mod publisher;
 mod queue;
@@ -37,6 +38,7 @@ pub use handle::camrill_engine_t;
 pub use hls::*;
 #[cfg(feature = "http")]
 pub use http::*;
+pub use player::*;
 pub use programs::*;
 pub use publisher::*;
 #[cfg(feature = "dvr")]

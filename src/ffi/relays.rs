@@ -70,16 +70,16 @@ impl Handle for camrill_forward_t {
     }
 }
 
-/// The state that an ingest or a forward has entered. Strings are UTF-8, never NULL, and valid only during the
+/// The state that an ingest, a forward or a player has entered. Strings are UTF-8, never NULL, and valid only during the
 /// callback.
 #[repr(C)]
 #[derive(Debug)]
 pub struct camrill_relay_state_t {
     /// Bytes of this struct as the library knows it.
     pub struct_size: u32,
-    /// CAMRILL_RELAY_INGEST or CAMRILL_RELAY_FORWARD.
+    /// CAMRILL_RELAY_INGEST, CAMRILL_RELAY_FORWARD or CAMRILL_RELAY_PLAYER.
     pub direction: i32,
-    /// Names it, for camrill_relay_info().
+    /// Names it, for camrill_relay_info(); 0 for a player.
     pub relay: camrill_id_t,
     /// The stream, 0 while there is none.
     pub stream: camrill_id_t,
@@ -465,7 +465,7 @@ unsafe fn forward_options(config: &camrill_forward_config_t) -> Result<ForwardOp
     })
 }
 
-fn policy(retry: &camrill_retry_t) -> Result<RetryPolicy> {
+pub(super) fn policy(retry: &camrill_retry_t) -> Result<RetryPolicy> {
     let (first, longest) = (retry.first_ms, retry.longest_ms);
     if longest != 0 && first > longest {
         let message = format!("retry.first_ms is {first}, more than retry.longest_ms, which is {longest}");
@@ -488,7 +488,7 @@ fn or(ms: u32, default: Duration) -> Duration {
     if ms == 0 { default } else { Duration::from_millis(ms.into()) }
 }
 
-fn ms(duration: Duration) -> u32 {
+pub(super) fn ms(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
 
@@ -530,7 +530,7 @@ fn direction(direction: Direction) -> i32 {
     }
 }
 
-fn state(state: RelayState) -> i32 {
+pub(super) fn state(state: RelayState) -> i32 {
     match state {
         RelayState::Idle => CAMRILL_RELAY_IDLE,
         RelayState::Connecting => CAMRILL_RELAY_CONNECTING,

@@ -17,6 +17,8 @@ pub enum Step<'a> {
 #[derive(Debug, Clone)]
 pub struct Player {
     cursor: u64,
+    /// It starts at no keyframe before this.
+    earliest: u64,
     place: Place,
     /// Whether the player has asked for no more frames until it asks again.
     paused: bool,
@@ -42,6 +44,7 @@ impl Player {
     pub fn new(head: u64) -> Self {
         Self {
             cursor: head,
+            earliest: 0,
             place: Place::Joining,
             paused: false,
             wants_audio: true,
@@ -98,6 +101,11 @@ impl Player {
         if holds { self.cursor } else { u64::MAX }
     }
 
+    /// The frame that comes next, needed or not.
+    pub fn at(&self) -> u64 {
+        self.cursor
+    }
+
     /// How often it has fallen behind and jumped to a keyframe.
     pub fn skips(&self) -> u32 {
         self.skips
@@ -114,6 +122,11 @@ impl Player {
         if self.place == Place::Joining {
             self.cursor = seq;
         }
+    }
+
+    /// Starts at no keyframe before the frame `seq`, whatever the stream keeps for those who join.
+    pub fn not_before(&mut self, seq: u64) {
+        self.earliest = seq;
     }
 
     /// Keeps the place at which it joined, where nothing is published yet: it can't start before more is known
@@ -152,7 +165,7 @@ impl Player {
     fn start<'a>(&mut self, ring: &'a Ring, from: u64) -> Step<'a> {
         let is_early = self.place == Place::Early;
         self.place = if is_early { Place::Joining } else { self.place };
-        let (cursor, headers) = match ring.join(from) {
+        let (cursor, headers) = match ring.join(from).filter(|start| start.seq >= self.earliest) {
             _ if is_early && from >= ring.base() => (self.first_wanted(ring), ring.headers()),
             Some(start) if self.wants_video => (start.seq, &start.headers),
             None if ring.has_video() && self.wants_video => {

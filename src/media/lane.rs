@@ -31,6 +31,9 @@ pub struct Lane {
     next: Option<u64>,
     /// The first frame of another publish: none of the headers before it holds.
     fresh: Option<u64>,
+    /// A place further on at which a player goes on, and the headers in force there: frames before it may be lost,
+    /// with headers among them.
+    ahead: Option<(u64, Headers)>,
     /// How many players take from this lane; it goes when none does.
     pub users: usize,
 }
@@ -38,7 +41,7 @@ pub struct Lane {
 impl Lane {
     /// An empty lane.
     pub fn new(mux: Box<dyn Mux>) -> Self {
-        Self { mux, base: 0, images: VecDeque::new(), next: None, fresh: None, users: 0 }
+        Self { mux, base: 0, images: VecDeque::new(), next: None, fresh: None, ahead: None, users: 0 }
     }
 
     /// A player starts at frame `seq`, where `headers` are in force, or goes on there after a jump.
@@ -51,7 +54,10 @@ impl Lane {
             self.base = seq;
             self.next = Some(seq);
             self.fresh = self.fresh.filter(|fresh| *fresh > seq);
+            self.ahead = None;
             self.mux.start(headers);
+        } else if self.next.is_some_and(|next| next < seq) {
+            self.ahead = Some((seq, headers.clone()));
         }
         self.mux.preamble(headers, at)
     }
@@ -67,7 +73,16 @@ impl Lane {
         self.trim(ring.base());
         let mut next = self.next.unwrap_or(seq);
         if self.images.is_empty() {
-            next = next.max(ring.base());
+            let base = ring.base();
+            if next < base
+                && let Some((at, headers)) = self.ahead.take_if(|(at, _)| (next..=seq).contains(at))
+            {
+                // Headers may be among the frames that were lost.
+                next = at;
+                self.mux.start(&headers);
+                self.fresh.take_if(|fresh| *fresh <= at);
+            }
+            next = next.max(base);
             self.base = next;
         }
         while next <= seq {
@@ -95,7 +110,10 @@ impl Lane {
     pub fn bytes(&self) -> usize {
         let own = |image: &Chain| match image.pieces() {
             [one] => one.len(),
-            several => several.iter().map(Bytes::len).filter(|len| *len < SHARED_MIN).sum(),
+            several => {
+                let small: usize = several.iter().map(Bytes::len).filter(|len| *len < SHARED_MIN).sum();
+                small.saturating_add(image.one().map_or(0, Bytes::len))
+            }
         };
         self.images.iter().map(own).sum()
     }

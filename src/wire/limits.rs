@@ -176,3 +176,8 @@ pub const TIMESHIFT_NAMES: usize = 64 * 1024;
 pub const TIMESHIFT_FILES: usize = 4096;
 /// Such playlists that are made at the same time.
 pub const TIMESHIFT_SCANS: usize = 4;
+
+/// What one of the host's players is given in one turn before the loop serves the others.
+pub const PLAYER_TURN_PACKETS: usize = 64;
+/// States of such a player that wait to be told.
+pub const PLAYER_NEWS: usize = 64;

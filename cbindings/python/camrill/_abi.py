@@ -33,7 +33,15 @@ class camrill_program_info_t(c.Structure):
     pass
 
 
+class camrill_tracks_t(c.Structure):
+    pass
+
+
 class camrill_publisher_config_t(c.Structure):
+    pass
+
+
+class camrill_iov_t(c.Structure):
     pass
 
 
@@ -86,6 +94,22 @@ class camrill_relay_info_t(c.Structure):
 
 
 class camrill_forward_config_t(c.Structure):
+    pass
+
+
+class camrill_track_info_t(c.Structure):
+    pass
+
+
+class camrill_player_config_t(c.Structure):
+    pass
+
+
+class camrill_player_info_t(c.Structure):
+    pass
+
+
+class camrill_packet_info_t(c.Structure):
     pass
 
 
@@ -212,23 +236,38 @@ camrill_program_info_t._fields_ = [
     ("log", c.c_char_p),
 ]
 
+camrill_tracks_t._fields_ = [
+    ("video_codec", c.c_int32),
+    ("audio_codec", c.c_int32),
+    ("video_format", c.c_int32),
+    ("audio_rate", c.c_uint32),
+    ("audio_channels", c.c_uint32),
+    ("reserved", c.c_uint32 * 3),
+    ("video_config", c.c_void_p),
+    ("video_config_size", c.c_size_t),
+    ("audio_config", c.c_void_p),
+    ("audio_config_size", c.c_size_t),
+]
+
 camrill_publisher_config_t_user_free = c.CFUNCTYPE(None, c.c_void_p)
 
 camrill_publisher_config_t_need_keyframe = c.CFUNCTYPE(None, c.c_void_p)
 
 camrill_publisher_config_t._fields_ = [
     ("struct_size", c.c_uint32),
-    ("video_codec", c.c_int32),
-    ("audio_codec", c.c_int32),
     ("queue_bytes", c.c_uint32),
     ("vhost", c.c_char_p),
     ("app", c.c_char_p),
     ("name", c.c_char_p),
-    ("audio_config", c.c_void_p),
-    ("audio_config_size", c.c_size_t),
+    ("tracks", camrill_tracks_t),
     ("user", c.c_void_p),
     ("user_free", camrill_publisher_config_t_user_free),
     ("need_keyframe", camrill_publisher_config_t_need_keyframe),
+]
+
+camrill_iov_t._fields_ = [
+    ("data", c.c_void_p),
+    ("size", c.c_size_t),
 ]
 
 camrill_frame_t._fields_ = [
@@ -238,6 +277,10 @@ camrill_frame_t._fields_ = [
     ("dts_us", c.c_int64),
     ("data", c.c_void_p),
     ("size", c.c_size_t),
+    ("iov", c.POINTER(camrill_iov_t)),
+    ("iov_count", c.c_size_t),
+    ("flags", c.c_uint32),
+    ("reserved", c.c_uint32),
 ]
 
 camrill_publisher_stats_t._fields_ = [
@@ -301,10 +344,7 @@ camrill_hls_config_t._fields_ = [
     ("vhost", c.c_char_p),
     ("app", c.c_char_p),
     ("name", c.c_char_p),
-    ("video_codec", c.c_int32),
-    ("audio_codec", c.c_int32),
-    ("audio_config", c.c_void_p),
-    ("audio_config_size", c.c_size_t),
+    ("tracks", camrill_tracks_t),
     ("fragment_ms", c.c_uint32),
     ("window_ms", c.c_uint32),
     ("part_ms", c.c_uint32),
@@ -342,10 +382,7 @@ camrill_recorder_config_t._fields_ = [
     ("vhost", c.c_char_p),
     ("app", c.c_char_p),
     ("name", c.c_char_p),
-    ("video_codec", c.c_int32),
-    ("audio_codec", c.c_int32),
-    ("audio_config", c.c_void_p),
-    ("audio_config_size", c.c_size_t),
+    ("tracks", camrill_tracks_t),
     ("path", c.c_char_p),
     ("duration_ms", c.c_uint32),
     ("fragment_ms", c.c_uint32),
@@ -439,6 +476,75 @@ camrill_forward_config_t._fields_ = [
     ("on_state", camrill_forward_config_t_on_state),
 ]
 
+camrill_track_info_t._fields_ = [
+    ("struct_size", c.c_uint32),
+    ("codec", c.c_int32),
+    ("fourcc", c.c_uint32),
+    ("width", c.c_uint32),
+    ("height", c.c_uint32),
+    ("frame_rate_num", c.c_uint32),
+    ("frame_rate_den", c.c_uint32),
+    ("profile", c.c_uint32),
+    ("level", c.c_uint32),
+    ("sample_rate", c.c_uint32),
+    ("channels", c.c_uint32),
+    ("reserved", c.c_uint32),
+    ("config", c.c_void_p),
+    ("config_size", c.c_size_t),
+]
+
+camrill_player_config_t_user_free = c.CFUNCTYPE(None, c.c_void_p)
+
+camrill_player_config_t_on_tracks = c.CFUNCTYPE(None, c.c_void_p, c.POINTER(camrill_track_info_t), c.POINTER(camrill_track_info_t))
+
+camrill_player_config_t_on_packet = c.CFUNCTYPE(None, c.c_void_p, c.c_void_p)
+
+camrill_player_config_t_on_state = c.CFUNCTYPE(None, c.c_void_p, c.POINTER(camrill_relay_state_t))
+
+camrill_player_config_t._fields_ = [
+    ("struct_size", c.c_uint32),
+    ("flags", c.c_uint32),
+    ("vhost", c.c_char_p),
+    ("app", c.c_char_p),
+    ("name", c.c_char_p),
+    ("url", c.c_char_p),
+    ("retry", camrill_retry_t),
+    ("user", c.c_void_p),
+    ("user_free", camrill_player_config_t_user_free),
+    ("on_tracks", camrill_player_config_t_on_tracks),
+    ("on_packet", camrill_player_config_t_on_packet),
+    ("on_state", camrill_player_config_t_on_state),
+]
+
+camrill_player_info_t._fields_ = [
+    ("struct_size", c.c_uint32),
+    ("state", c.c_int32),
+    ("stream", c.c_uint32),
+    ("paused", c.c_int32),
+    ("next_ms", c.c_uint32),
+    ("failures", c.c_uint32),
+    ("starts", c.c_uint32),
+    ("skips", c.c_uint32),
+    ("packets", c.c_uint64),
+    ("bytes", c.c_uint64),
+    ("received_bytes", c.c_uint64),
+    ("url", c.c_char * 1024),
+    ("reason", c.c_char * 256),
+]
+
+camrill_packet_info_t._fields_ = [
+    ("struct_size", c.c_uint32),
+    ("track", c.c_int32),
+    ("codec", c.c_int32),
+    ("flags", c.c_uint32),
+    ("pts_us", c.c_int64),
+    ("dts_us", c.c_int64),
+    ("data", c.c_void_p),
+    ("size", c.c_size_t),
+    ("iov", c.POINTER(camrill_iov_t)),
+    ("iov_count", c.c_size_t),
+]
+
 camrill_transport_t_user_free = c.CFUNCTYPE(None, c.c_void_p)
 
 camrill_transport_t_open = c.CFUNCTYPE(c.c_void_p, c.c_void_p, c.c_void_p, c.c_char_p)
@@ -474,7 +580,9 @@ STRUCTS: dict[str, type[c.Structure]] = {
     "camrill_stream_info_t": camrill_stream_info_t,
     "camrill_client_info_t": camrill_client_info_t,
     "camrill_program_info_t": camrill_program_info_t,
+    "camrill_tracks_t": camrill_tracks_t,
     "camrill_publisher_config_t": camrill_publisher_config_t,
+    "camrill_iov_t": camrill_iov_t,
     "camrill_frame_t": camrill_frame_t,
     "camrill_publisher_stats_t": camrill_publisher_stats_t,
     "camrill_http_request_t": camrill_http_request_t,
@@ -488,6 +596,10 @@ STRUCTS: dict[str, type[c.Structure]] = {
     "camrill_ingest_config_t": camrill_ingest_config_t,
     "camrill_relay_info_t": camrill_relay_info_t,
     "camrill_forward_config_t": camrill_forward_config_t,
+    "camrill_track_info_t": camrill_track_info_t,
+    "camrill_player_config_t": camrill_player_config_t,
+    "camrill_player_info_t": camrill_player_info_t,
+    "camrill_packet_info_t": camrill_packet_info_t,
     "camrill_transport_t": camrill_transport_t,
 }
 
@@ -556,6 +668,14 @@ FUNCTIONS: dict[str, tuple[object, list[object]]] = {
     "camrill_forward_free": (None, [c.c_void_p]),
     "camrill_relays": (c.c_int32, [c.c_void_p, c.POINTER(c.c_uint32), c.c_size_t]),
     "camrill_relay_info": (c.c_int32, [c.c_void_p, c.c_uint32, c.POINTER(camrill_relay_info_t)]),
+    "camrill_player_new": (c.c_int32, [c.c_void_p, c.POINTER(camrill_player_config_t), c.POINTER(c.c_void_p)]),
+    "camrill_player_pause": (c.c_int32, [c.c_void_p, c.c_int32]),
+    "camrill_player_info": (c.c_int32, [c.c_void_p, c.POINTER(camrill_player_info_t)]),
+    "camrill_player_free": (None, [c.c_void_p]),
+    "camrill_packet_info": (c.c_int32, [c.c_void_p, c.POINTER(camrill_packet_info_t)]),
+    "camrill_packet_data": (c.c_int32, [c.c_void_p, c.POINTER(c.c_void_p), c.POINTER(c.c_size_t)]),
+    "camrill_packet_ref": (None, [c.c_void_p]),
+    "camrill_packet_free": (None, [c.c_void_p]),
     "camrill_tls_set_certificate": (c.c_int32, [c.c_void_p, c.c_char_p, c.c_size_t, c.c_char_p, c.c_size_t]),
     "camrill_tls_set_roots": (c.c_int32, [c.c_void_p, c.c_char_p, c.c_size_t]),
     "camrill_engine_set_transport": (c.c_int32, [c.c_void_p, c.POINTER(camrill_transport_t)]),

@@ -70,7 +70,7 @@ class Engine:
         self._stopped = False
         config = _abi.camrill_engine_config_t()
         config.struct_size, config.log_level = c.sizeof(config), log_level
-        config.user_free = freed_by_engine
+        config.user_free = freed
         if on_log is not None:
             config.on_log = _on_log
         if on_event is not None:
@@ -305,6 +305,3 @@ class Engine:
         count = self._host.call(name, None, 0)
         ids = (c.c_uint32 * count)()
         return list(ids[: min(count, self._host.call(name, ids, count))])
-
-
-freed_by_engine = _abi.camrill_engine_config_t_user_free(c.cast(freed, c.c_void_p).value or 0)

@@ -99,7 +99,7 @@ class Handle:
         host = self._host
         number = enter(self)
         config.struct_size, config.user = c.sizeof(config), number
-        config.user_free = type(config.user_free)(c.cast(freed, c.c_void_p).value or 0)
+        config.user_free = freed
         raw = c.c_void_p()
         try:
             host.call(create, c.byref(config), c.byref(raw))

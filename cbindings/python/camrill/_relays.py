@@ -32,12 +32,7 @@ class _Relay(Handle):
 
 
 @_abi.camrill_ingest_config_t_on_state
-def _ingest_state(number: int, state: Any) -> None:
-    user(number)._state(state)
-
-
-@_abi.camrill_forward_config_t_on_state
-def _forward_state(number: int, state: Any) -> None:
+def _on_state(number: int, state: Any) -> None:
     user(number)._state(state)
 
 
@@ -71,7 +66,7 @@ class Ingest(_Relay):
         config.input_count, config.flags, config.linger_ms = len(given), flags, linger_ms
         fill_retry(config.retry, retry)
         if on_state is not None:
-            config.on_state = _ingest_state
+            config.on_state = _on_state
         self._open("camrill_ingest_new", config)
 
 
@@ -97,5 +92,5 @@ class Forward(_Relay):
         config.vhost, config.app, config.name, config.url = text(vhost), text(app), text(name), text(url)
         fill_retry(config.retry, retry)
         if on_state is not None:
-            config.on_state = _forward_state
+            config.on_state = _on_state
         self._open("camrill_forward_new", config)

@@ -149,14 +149,70 @@ CLIENT_PLAYING: Final = 2
 # No codec: the stream has no such track.
 CODEC_NONE: Final = 0
 
-# H.264: access units in Annex B, with start codes of 3 or 4 bytes; SPS and PPS in-band.
+# H.264 (ITU-T H.264): access units as camrill_tracks_t's video_format says.
 CODEC_H264: Final = 1
 
-# AAC: frames behind ADTS headers, or raw ones where the publisher was given an AudioSpecificConfig.
+# AAC (ISO 14496-3): frames behind ADTS headers, with or without CRC, or one raw frame where an
+# AudioSpecificConfig was given.
 CODEC_AAC: Final = 2
+
+# H.265 (ITU-T H.265): access units as camrill_tracks_t's video_format says.
+CODEC_H265: Final = 3
+
+# AV1: temporal units in the low-overhead format (AV1 specification, 5.2), with or without temporal
+# delimiters; the last OBU may leave out its size.
+CODEC_AV1: Final = 4
+
+# JPEG pictures (ITU-T T.81), each whole. No standard carries them in RTMP, FLV, HLS or MPEG-TS: they go to
+# players of this process.
+CODEC_MJPEG: Final = 5
+
+# MP3 (ISO 11172-3, 13818-3): whole frames, one or several.
+CODEC_MP3: Final = 6
+
+# Opus (RFC 6716): one packet.
+CODEC_OPUS: Final = 7
+
+# G.711 A-law of 8000 Hz, mono: any number of samples.
+CODEC_G711A: Final = 8
+
+# G.711 µ-law of 8000 Hz, mono: any number of samples.
+CODEC_G711U: Final = 9
+
+# VP9, of streams that come from the network: it is not taken from an encoder.
+CODEC_VP9: Final = 10
+
+# FLAC, of streams that come from the network: it is not taken from an encoder.
+CODEC_FLAC: Final = 11
 
 # A codec that the library relays without knowing it by a number of its own.
 CODEC_OTHER: Final = 255
+
+# NAL units of H.264 and H.265 behind start codes of 3 or 4 bytes in any mix (annex B). The default.
+FORMAT_ANNEXB: Final = 0
+
+# NAL units of H.264 and H.265 each behind its length: big-endian, of 4 bytes, or as many as an avcC or hvcC
+# in video_config says.
+FORMAT_LENGTH_PREFIXED: Final = 1
+
+# No time is given: as dts_us, the encoder doesn't tell it and the library makes it of pts_us.
+TIME_NONE: Final = -9223372036854775808
+
+# Flag of a frame: one or more whole NAL units of an H.264 or H.265 access unit, in their order, rather than all
+# of it. It is complete when the next one begins: with an access unit delimiter, with the first slice of
+# another picture and what stands before it, at another pts_us; or with CAMRILL_FRAME_LAST.
+FRAME_NAL: Final = 1
+
+# Flag of a frame, with CAMRILL_FRAME_NAL: these are the last ones of their access unit, which goes out at once.
+FRAME_LAST: Final = 2
+
+# Flag of a frame: players can start here though the bytes don't say so, as with intra refresh.
+FRAME_KEY: Final = 4
+
+# Flag of a frame: what came before has no connection with it. Frames were lost before it, and its clock begins
+# anew, for both tracks: time goes on where the stream is. What video can't show without what was lost is left out
+# up to the next keyframe.
+FRAME_DISCONTINUITY: Final = 8
 
 # A path is mounted at the web server's ports.
 PORTS_SERVER: Final = 1
@@ -260,3 +316,43 @@ INGEST_LOOP: Final = 1
 
 # Flag of an ingest: it runs only while somebody watches the stream.
 INGEST_ON_DEMAND: Final = 2
+
+# Flag of a player: frames come as the library keeps them: NAL units behind their lengths, without the parameter
+# sets that stand in the track's config, and AAC without ADTS headers. That is what goes into MP4, FLV and their
+# kind. Without it they come as decoders take them: Annex B, and ADTS.
+PLAYER_STORED: Final = 1
+
+# Flag of a player: it starts at the next keyframe, not at the newest that has passed, so that it is never behind.
+PLAYER_LIVE: Final = 2
+
+# Flag of a player: no video.
+PLAYER_NO_VIDEO: Final = 4
+
+# Flag of a player: no audio.
+PLAYER_NO_AUDIO: Final = 8
+
+# Flag of a player: what comes beside the tracks too: metadata, cue points, captions, as AMF0 values of which the
+# first is their name ("onMetaData").
+PLAYER_DATA: Final = 16
+
+# Flag of a player of a file, here or on a server: it begins again when it has been played.
+PLAYER_LOOP: Final = 32
+
+# A packet of the video track.
+TRACK_VIDEO: Final = 1
+
+# A packet of the audio track.
+TRACK_AUDIO: Final = 2
+
+# A packet of what comes beside the tracks.
+TRACK_DATA: Final = 3
+
+# Decoding can begin here. Set for each packet of audio and of data, too.
+PACKET_KEY: Final = 1
+
+# What came before has no connection with this: frames were left out before it, the player was paused, the stream
+# is published anew or comes over a new connection. Not set for a player's very first packet.
+PACKET_DISCONTINUITY: Final = 2
+
+# Where a state comes from: a player. `relay` is 0 then.
+RELAY_PLAYER: Final = 3

@@ -1,0 +1,803 @@
+//! Players of the host's own: streams of this process's, or of a URL, given out frame by frame.
+//!
+//! Such a player takes from a stream's ring like any other, but there is no socket: the host is told that there is
+//! something ([`Event::PlayerReady`]) and takes it with [`Engine::player_next`], so that pausing and closing hold at
+//! once. What comes of a URL is a stream in no hub: nobody else finds it, and nothing of the engine's reads it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use log::{info, warn};
+use smallvec::SmallVec;
+
+use super::relays::RelayState;
+use super::retry::RetryPolicy;
+use super::{Engine, Event};
+use crate::config::table::DEFAULT_VHOST;
+use crate::error::{Code, Error, Result};
+use crate::hub::{LaneKey, Name, Player, Source, Step, Stream};
+use crate::media::{
+    AudioTrack, Chain, Codec, Elementary, Frame, Headers, Kind, Ring, Role, VideoTrack, audio_track,
+    video_track,
+};
+use crate::table::Table;
+use crate::time::Time;
+use crate::wire::limits;
+
+/// Where one track is there, the other is waited for until the publish has gone on for so long.
+const OTHER_TRACK: Duration = Duration::from_secs(1);
+/// The lane of elementary streams; other formats have the lower numbers.
+const LANE: LaneKey = LaneKey::Fixed(64);
+
+/// A player to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlayerOptions {
+    /// The vhost of the stream; empty for the default one. Of a URL the vhost whose `play` settings hold.
+    pub vhost: String,
+    /// What is played.
+    pub source: PlayerSource,
+    /// How frames are given.
+    pub format: PacketFormat,
+    /// Whether it starts at the next keyframe, though the stream keeps one that has passed.
+    pub live: bool,
+    /// Whether video is wanted.
+    pub video: bool,
+    /// Whether audio is wanted.
+    pub audio: bool,
+    /// Whether what comes beside the tracks is.
+    pub data: bool,
+}
+
+/// What is played.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlayerSource {
+    /// A stream of this engine's.
+    Stream {
+        /// The application.
+        app: String,
+        /// The stream's name.
+        stream: String,
+    },
+    /// What an ingest could pull.
+    Url {
+        /// The URL, or a file's path.
+        url: String,
+        /// Whether a file begins again when it has been played.
+        looped: bool,
+        /// How often it is tried, and for how long.
+        retry: RetryPolicy,
+    },
+}
+
+/// How frames are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PacketFormat {
+    /// As the stream has them.
+    Stored,
+    /// As decoders take them ([`Elementary`]).
+    Elementary,
+}
+
+/// One frame for the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packet {
+    /// Which track.
+    pub kind: Kind,
+    /// How it is coded.
+    pub codec: Codec,
+    /// Whether decoding can begin here.
+    pub is_key: bool,
+    /// Whether it has no connection with what was given before.
+    pub is_discontinuity: bool,
+    /// When it is shown, in µs.
+    pub pts: i64,
+    /// When it is decoded, in µs.
+    pub dts: i64,
+    /// Its bytes.
+    pub data: Chain,
+}
+
+/// The tracks, each with its codec's configuration, which is empty where there is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tracks {
+    /// The video track.
+    pub video: Option<(VideoTrack, Bytes)>,
+    /// The audio track.
+    pub audio: Option<(AudioTrack, Bytes)>,
+}
+
+/// A player has entered a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlayerNews {
+    /// The stream's id, 0 for a URL.
+    pub stream: u32,
+    /// Where a URL's stream comes from, without password and parameters.
+    pub url: String,
+    /// What it does now.
+    pub state: RelayState,
+    /// Why, where it has failed.
+    pub reason: String,
+    /// When it is tried again, from now; zero if it isn't.
+    pub next: Duration,
+}
+
+/// What a player gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Given {
+    /// The tracks of the packets that follow.
+    Tracks(Tracks),
+    /// A frame.
+    Packet(Packet),
+    /// A state.
+    News(PlayerNews),
+}
+
+/// One player.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlayerInfo {
+    /// The stream's id, 0 for a URL.
+    pub stream: u32,
+    /// What it does now.
+    pub state: RelayState,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// How often it fell behind and jumped to a keyframe.
+    pub skips: u32,
+    /// How often frames have begun to flow.
+    pub starts: u32,
+    /// Packets given.
+    pub packets: u64,
+    /// Bytes of these.
+    pub bytes: u64,
+    /// Bytes received of a URL.
+    pub received: u64,
+    /// Failures of a URL in a row.
+    pub failures: u32,
+    /// When it is tried again, from now; zero if it isn't.
+    pub next: Duration,
+    /// Where a URL's stream comes from, without password and parameters.
+    pub url: String,
+    /// What it failed of last.
+    pub reason: String,
+}
+
+/// A player of the host's.
+#[derive(Debug)]
+pub(super) struct HostPlayer {
+    from: From,
+    name: Name,
+    taking: Taking,
+    /// The host has been told that there is something, or will be.
+    is_ready: bool,
+    /// What it may still be given in this turn.
+    budget: usize,
+    /// The state that was told last, or will be.
+    state: RelayState,
+    starts: u32,
+}
+
+/// Where it stands in the stream, and what was given of it.
+#[derive(Debug)]
+struct Taking {
+    player: Player,
+    format: PacketFormat,
+    wants: Wants,
+    paused: bool,
+    /// Frames have been taken from the ring since it was last trimmed for it.
+    has_moved: bool,
+    /// The first frame of the publish that it is in.
+    publish: Option<u64>,
+    tracks: Tracks,
+    /// The tracks have just been taken from the headers of the place where it starts.
+    is_fresh: bool,
+    /// The tracks have yet to be compared with those that were told.
+    is_touched: bool,
+    told: Option<Tracks>,
+    /// What is given after the tracks.
+    pending: Option<Packet>,
+    /// The next packet doesn't go on from the last.
+    gap: bool,
+    /// States to be told, each before the frame with that sequence number.
+    news: VecDeque<(u64, PlayerNews)>,
+    packets: u64,
+    bytes: u64,
+    /// Frames that could not be brought into the format.
+    left_out: u32,
+}
+
+/// Where it takes frames from.
+#[derive(Debug)]
+enum From {
+    Hub(u32),
+    Url { stream: Box<Stream>, vhost: String, ingest: u32 },
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Wants {
+    video: bool,
+    audio: bool,
+    data: bool,
+}
+
+impl Engine {
+    /// Plays a stream or a URL for the host, and answers the player's id. It goes on until
+    /// [`Engine::player_close`].
+    pub fn player_open(&mut self, options: &PlayerOptions) -> Result<u32> {
+        let id = match &options.source {
+            PlayerSource::Stream { app, stream } => {
+                let name = self.name(&options.vhost, app, stream)?;
+                self.open_stream(&name, options)?
+            }
+            PlayerSource::Url { url, looped, retry } => self.open_url(url, *looped, *retry, options)?,
+        };
+        self.ready_player(id);
+        Ok(id)
+    }
+
+    fn open_stream(&mut self, name: &Name, options: &PlayerOptions) -> Result<u32> {
+        let full = |what: &str| Error::new(Code::Limit, format!("too many {what}"));
+        let vhost = self.vhost(&name.vhost)?.clone();
+        let now = self.now();
+        // Its id names it in the stream, and the stream's id the stream in it.
+        let (hub, mut stream) = (&mut self.hub, None);
+        let id = self.players.insert_with(|id| {
+            let joined = hub.play(now, name, &vhost, id);
+            stream = joined.as_ref().map(|(stream, _)| *stream);
+            let (stream, player) = joined.unwrap_or((0, Player::new(0)));
+            HostPlayer::new(From::Hub(stream), name.clone(), player, options)
+        });
+        let id = id.ok_or_else(|| full("players"))?;
+        let (Some(stream), Some(player)) = (stream, self.players.find_mut(id)) else {
+            self.players.remove(id);
+            return Err(full("streams"));
+        };
+        if let Some(found) = self.hub.stream_mut(stream) {
+            player.taking.begin_in(found, options.live);
+            if found.publisher().is_some() {
+                player.push_news(found.publish_head(), RelayState::Running, stream);
+            }
+        }
+        info!("the host plays {name}");
+        self.viewed(now, name, "", false);
+        self.ask_for_key(stream);
+        Ok(id)
+    }
+
+    fn open_url(
+        &mut self,
+        url: &str,
+        looped: bool,
+        retry: RetryPolicy,
+        options: &PlayerOptions,
+    ) -> Result<u32> {
+        let vhost = self.vhost(&options.vhost)?.clone();
+        let now = self.now();
+        let mut name = None;
+        let id = self.players.insert_with(|id| {
+            // No vhost is called so: nobody can ask for it.
+            let own = Name { vhost: String::new(), app: "player".to_owned(), stream: id.to_string() };
+            let (mut stream, player) = Stream::alone(now, own.clone(), &vhost, id);
+            name = Some(own.clone());
+            let mut taking = Taking::new(player, options);
+            taking.begin_in(&mut stream, options.live);
+            HostPlayer::with(
+                From::Url { stream: Box::new(stream), vhost: options.vhost.clone(), ingest: 0 },
+                own,
+                taking,
+            )
+        });
+        let (Some(id), Some(name)) = (id, name) else {
+            return Err(Error::new(Code::Limit, "too many players"));
+        };
+        let opened = match self.ingest_for_player(id, name, url, looped, retry) {
+            Ok(opened) => opened,
+            Err(e) => {
+                self.players.remove(id);
+                return Err(e);
+            }
+        };
+        if let Some(HostPlayer { from: From::Url { ingest, .. }, .. }) = self.players.find_mut(id) {
+            *ingest = opened;
+        }
+        self.begin_ingest(now, opened);
+        Ok(id)
+    }
+
+    /// Ends a player. Nothing more is given; [`Event::PlayerEnded`] is told.
+    pub fn player_close(&mut self, id: u32) -> Result<()> {
+        let player = self.players.remove(id).ok_or_else(|| no_player(id))?;
+        let now = self.now();
+        match player.from {
+            From::Hub(stream) => {
+                if let Some(found) = self.hub.stream_mut(stream)
+                    && player.taking.format == PacketFormat::Elementary
+                {
+                    found.detach(LANE);
+                }
+                self.hub.stop(now, stream, id);
+                self.unwatched(now, &player.name);
+                self.watch_idle(stream);
+                info!("the host has stopped playing {}", player.name);
+            }
+            From::Url { ingest, .. } => self.remove_ingest(now, ingest),
+        }
+        self.players.shrink();
+        self.tell(Event::PlayerEnded { player: id });
+        Ok(())
+    }
+
+    /// Has a player give no more packets, or go on from the next keyframe that it has not given.
+    pub fn player_pause(&mut self, id: u32, paused: bool) -> Result<()> {
+        let HostPlayer { from, taking, .. } = self.players.find_mut(id).ok_or_else(|| no_player(id))?;
+        let stream = match from {
+            From::Hub(stream) => self.hub.stream(*stream),
+            From::Url { stream, .. } => Some(&**stream),
+        };
+        if let Some(stream) = stream
+            && taking.paused != paused
+        {
+            taking.pause(paused, stream.ring().head());
+            self.ready_player(id);
+        }
+        Ok(())
+    }
+
+    /// What there is to say of a player.
+    pub fn player_info(&self, id: u32) -> Result<PlayerInfo> {
+        let HostPlayer { from, taking, state, starts, .. } =
+            self.players.find(id).ok_or_else(|| no_player(id))?;
+        let info = PlayerInfo {
+            stream: 0,
+            state: *state,
+            paused: taking.paused,
+            skips: taking.player.skips(),
+            starts: *starts,
+            packets: taking.packets,
+            bytes: taking.bytes,
+            received: 0,
+            failures: 0,
+            next: Duration::ZERO,
+            url: String::new(),
+            reason: String::new(),
+        };
+        let pulled = match from {
+            From::Hub(stream) => return Ok(PlayerInfo { stream: *stream, ..info }),
+            From::Url { ingest, .. } => self.ingest_info(*ingest),
+        };
+        Ok(match pulled {
+            Some(pulled) => PlayerInfo {
+                received: pulled.bytes,
+                failures: pulled.failures,
+                next: pulled.next,
+                url: pulled.url,
+                reason: pulled.reason,
+                ..info
+            },
+            None => info,
+        })
+    }
+
+    /// What a player gives next, as far as it does in this turn. After `None` there is [`Event::PlayerReady`] when
+    /// there is more.
+    pub fn player_next(&mut self, id: u32) -> Option<Given> {
+        let now = self.now();
+        let HostPlayer { from, taking, budget, is_ready, name, .. } = self.players.find_mut(id)?;
+        if *budget == 0 {
+            // The others have their turn first.
+            *is_ready = false;
+            self.ready_player(id);
+            return None;
+        }
+        let (stream, of_hub) = match from {
+            From::Hub(id) => (self.hub.stream_mut(*id)?, Some(*id)),
+            From::Url { stream, .. } => (&mut **stream, None),
+        };
+        let given = taking.next(now, stream, name);
+        if given.is_some() {
+            *budget = budget.saturating_sub(1);
+            return given;
+        }
+        *is_ready = false;
+        let (has_moved, waits) = (std::mem::take(&mut taking.has_moved), taking.player.waits_for_key());
+        match of_hub {
+            None => stream.flushed(now, taking.player.cursor()),
+            Some(id) => {
+                if waits {
+                    stream.want_key();
+                }
+                if has_moved && stream.publisher().is_none() && !stream.ring().is_empty() {
+                    // One player less needs what the last publisher has left.
+                    stream.gather(now);
+                    self.mark_dirty(id);
+                }
+                self.ask_for_key(id);
+            }
+        }
+        None
+    }
+
+    /// Has the host told that a player has something to give.
+    fn ready_player(&mut self, id: u32) {
+        if let Some(player) = self.players.find_mut(id)
+            && !player.is_ready
+        {
+            player.is_ready = true;
+            self.players_ready.push(id);
+        }
+    }
+
+    /// Something has come to a stream of the hub's.
+    pub(super) fn wake_players(&mut self, stream: u32) {
+        if self.players.is_empty() {
+            return;
+        }
+        let all = self.hub.stream(stream).map_or(&[][..], |stream| stream.players());
+        let of_host = all.iter().filter(|id| self.players.find(**id).is_some());
+        for id in of_host.copied().collect::<SmallVec<[u32; 4]>>() {
+            self.ready_player(id);
+        }
+    }
+
+    /// Tells the host of those who have something to give.
+    pub(super) fn tell_ready(&mut self) {
+        for id in std::mem::take(&mut self.players_ready) {
+            if let Some(player) = self.players.find_mut(id) {
+                player.budget = limits::PLAYER_TURN_PACKETS;
+                self.tell(Event::PlayerReady { player: id });
+            }
+        }
+    }
+
+    /// A stream of the hub's is published, or no longer.
+    pub(super) fn tell_players(&mut self, stream: u32, is_published: bool) {
+        if self.players.is_empty() {
+            return;
+        }
+        let Some(found) = self.hub.stream(stream) else { return };
+        let (at, state) = match is_published {
+            true => (found.publish_head(), RelayState::Running),
+            false => (found.ring().head(), RelayState::Idle),
+        };
+        for id in found.players() {
+            if let Some(player) = self.players.find_mut(*id) {
+                player.push_news(at, state, stream);
+            }
+        }
+        self.wake_players(stream);
+    }
+
+    // What comes of URLs.
+
+    /// The ingest of a player has entered a state.
+    pub(super) fn player_news(&mut self, id: u32, news: PlayerNews) {
+        let Some(player) = self.players.find_mut(id) else { return };
+        let From::Url { stream, .. } = &player.from else { return };
+        let at = match news.state {
+            RelayState::Running => stream.publish_head(),
+            _ => stream.ring().head(),
+        };
+        player.push(at, news);
+        self.ready_player(id);
+    }
+
+    /// A frame has come for a player; its stream is published with the first one.
+    pub(super) fn play_frame(&mut self, now: Time, id: u32, ingest: u32, frame: Frame) {
+        let Some(player) = self.players.find_mut(id) else { return };
+        let From::Url { stream, .. } = &mut player.from else { return };
+        if stream.publisher().is_none() {
+            let settings = stream.settings().clone();
+            stream.begin(now, Source::Ingest(ingest), &settings);
+        }
+        if stream.write(now, frame) {
+            self.ready_player(id);
+        }
+    }
+
+    /// No frame of this connection's will come any more.
+    pub(super) fn end_of_player(&mut self, now: Time, id: u32) {
+        let Some(player) = self.players.find_mut(id) else { return };
+        let From::Url { stream, .. } = &mut player.from else { return };
+        if stream.publisher().is_some() {
+            stream.end(now);
+            self.ready_player(id);
+        }
+    }
+
+    /// The settings have changed, also for streams that are in no hub.
+    pub(super) fn configure_players(&mut self) {
+        for id in self.players.ids() {
+            let Some(HostPlayer { from: From::Url { stream, vhost, .. }, .. }) = self.players.find_mut(id)
+            else {
+                continue;
+            };
+            let asked = if vhost.is_empty() { DEFAULT_VHOST } else { vhost };
+            if let Some(settings) = self.settings.vhost(asked) {
+                stream.configure(settings);
+            }
+        }
+    }
+}
+
+impl HostPlayer {
+    fn new(from: From, name: Name, player: Player, options: &PlayerOptions) -> Self {
+        Self::with(from, name, Taking::new(player, options))
+    }
+
+    fn with(from: From, name: Name, taking: Taking) -> Self {
+        Self { from, name, taking, is_ready: false, budget: 0, state: RelayState::Idle, starts: 0 }
+    }
+
+    fn push_news(&mut self, at: u64, state: RelayState, stream: u32) {
+        if state != self.state {
+            let (url, reason, next) = (String::new(), String::new(), Duration::ZERO);
+            self.push(at, PlayerNews { stream, url, state, reason, next });
+        }
+    }
+
+    fn push(&mut self, at: u64, news: PlayerNews) {
+        self.state = news.state;
+        if news.state == RelayState::Running {
+            self.starts = self.starts.saturating_add(1);
+        }
+        if self.taking.news.len() >= limits::PLAYER_NEWS {
+            self.taking.news.pop_front();
+        }
+        self.taking.news.push_back((at, news));
+    }
+}
+
+impl Taking {
+    fn new(player: Player, options: &PlayerOptions) -> Self {
+        Self {
+            player,
+            format: options.format,
+            wants: Wants { video: options.video, audio: options.audio, data: options.data },
+            paused: false,
+            has_moved: false,
+            publish: None,
+            tracks: Tracks::default(),
+            is_fresh: false,
+            is_touched: false,
+            told: None,
+            pending: None,
+            gap: false,
+            news: VecDeque::new(),
+            packets: 0,
+            bytes: 0,
+            left_out: 0,
+        }
+    }
+
+    /// It has joined this stream.
+    fn begin_in(&mut self, stream: &mut Stream, is_live: bool) {
+        let head = stream.ring().head();
+        for (kind, wanted) in [(Kind::Video, self.wants.video), (Kind::Audio, self.wants.audio)] {
+            self.player.receive(kind, wanted, head);
+        }
+        if is_live {
+            self.player.not_before(head);
+            if self.wants.video && stream.ring().has_video() {
+                stream.want_key();
+            }
+        }
+        if self.format == PacketFormat::Elementary {
+            stream.attach(LANE, || Box::new(Elementary::default()));
+        }
+    }
+
+    fn pause(&mut self, paused: bool, head: u64) {
+        if paused {
+            self.pending = None;
+            if self.packets > 0 {
+                self.player.not_before(self.player.at());
+            }
+        }
+        self.paused = paused;
+        self.player.pause(paused, head);
+    }
+
+    /// What comes next, if anything does now.
+    fn next(&mut self, now: Time, stream: &mut Stream, name: &Name) -> Option<Given> {
+        if self.paused {
+            return self.next_news();
+        }
+        if let Some(packet) = self.pending.take() {
+            return Some(self.give(packet));
+        }
+        let (queue_us, head) = (stream.queue_us(), stream.publish_head());
+        let (is_known, audio) = (self.knows_tracks(now, stream), stream.audio().copied());
+        let (ring, mut lane) = stream.ring_and_lane(LANE);
+        loop {
+            let (seq, frame) = match self.player.step(ring, queue_us) {
+                Step::Wait => return self.next_news(),
+                Step::Headers(headers, at) => {
+                    if let Some(lane) = &mut lane {
+                        lane.join(self.player.at(), headers, at);
+                    }
+                    if let Some(metadata) = self.start(headers, head) {
+                        return self.offer(Packet {
+                            dts: at,
+                            pts: at,
+                            ..packet(&metadata, metadata.payload.clone())
+                        });
+                    }
+                    continue;
+                }
+                Step::Frame(seq, frame) => (seq, frame),
+            };
+            if self.news.front().is_some_and(|(at, _)| *at <= seq) {
+                return self.next_news();
+            }
+            if seq >= head && self.publish != Some(head) {
+                if !is_known {
+                    return None;
+                }
+                self.begin(head, ring, audio);
+            }
+            self.is_fresh = false;
+            let data = match (frame.role, self.format) {
+                _ if frame.kind == Kind::Data && !self.wants.data => Chain::default(),
+                _ if frame.kind == Kind::Data => frame.payload.clone(),
+                (Role::Header, _) => {
+                    self.set(frame);
+                    // The format's lane is to see it, too.
+                    lane.as_mut().and_then(|lane| lane.image(ring, seq).cloned()).unwrap_or_default()
+                }
+                (Role::Mark, _) => Chain::default(),
+                (_, PacketFormat::Stored) => frame.payload.clone(),
+                (_, PacketFormat::Elementary) => {
+                    let image = lane.as_mut().and_then(|lane| lane.image(ring, seq).cloned());
+                    let image = image.unwrap_or_default();
+                    if image.is_empty() {
+                        self.leave_out(frame, name);
+                    }
+                    image
+                }
+            };
+            self.player.taken();
+            self.has_moved = true;
+            if !data.is_empty() {
+                self.see(frame);
+                return self.offer(packet(frame, data));
+            }
+        }
+    }
+
+    fn next_news(&mut self) -> Option<Given> {
+        self.news.pop_front().map(|(_, news)| Given::News(news))
+    }
+
+    /// Whether what is wanted of the tracks is known, or need not be waited for any longer.
+    fn knows_tracks(&self, now: Time, stream: &Stream) -> bool {
+        let (video, audio) = (stream.ring().has_video(), stream.audio().is_some());
+        stream.publisher().is_none()
+            || (!self.wants.video || video) && (!self.wants.audio || audio)
+            || now.since(stream.publish_began()) >= OTHER_TRACK
+    }
+
+    /// It starts, or goes on after a jump, where these headers are in force. Answers the metadata if that is to be given.
+    fn start(&mut self, headers: &Headers, head: u64) -> Option<Frame> {
+        self.gap |= self.packets > 0;
+        if self.player.at() >= head && self.publish != Some(head) {
+            self.tracks = Tracks::default();
+        }
+        [&headers.video, &headers.audio].into_iter().flatten().for_each(|header| self.set(header));
+        self.is_fresh = true;
+        self.is_touched = true;
+        headers.metadata.clone().filter(|_| self.wants.data)
+    }
+
+    /// It comes to another publish, which begins with the frame `head`. What is known of it only further on, as of now, is
+    /// said at once.
+    fn begin(&mut self, head: u64, ring: &Ring, audio: Option<AudioTrack>) {
+        self.publish = Some(head);
+        self.is_touched = true;
+        if self.packets > 0 {
+            self.gap = true;
+            self.told = None;
+        }
+        if !self.is_fresh {
+            self.tracks = Tracks::default();
+        }
+        let headers = ring.headers();
+        if let Some(header) = headers.video.as_ref().filter(|_| self.tracks.video.is_none()) {
+            self.set(header);
+        }
+        if let Some(header) = headers.audio.as_ref().filter(|_| self.tracks.audio.is_none()) {
+            self.set(header);
+        }
+        if self.tracks.audio.is_none() && self.wants.audio {
+            self.tracks.audio = audio.map(|track| (track, Bytes::new()));
+        }
+    }
+
+    /// Takes what a header says of its track.
+    fn set(&mut self, header: &Frame) {
+        let config = || header.payload.bytes();
+        match header.kind {
+            Kind::Video if self.wants.video => {
+                if let Some(track) = video_track(header) {
+                    self.tracks.video = Some((track, config()));
+                }
+            }
+            Kind::Audio if self.wants.audio => {
+                if let Some(track) = audio_track(header) {
+                    self.tracks.audio = Some((track, config()));
+                }
+            }
+            _ => {}
+        }
+        self.is_touched = true;
+    }
+
+    /// Takes what a frame says of its track, where no header has.
+    fn see(&mut self, frame: &Frame) {
+        let codec = frame.codec;
+        match frame.kind {
+            Kind::Video if self.tracks.video.as_ref().is_none_or(|(track, _)| track.codec != codec) => {
+                let track = VideoTrack { codec, profile: 0, level: 0, width: 0, height: 0, frame_rate: None };
+                self.tracks.video = Some((track, Bytes::new()));
+            }
+            Kind::Audio if self.tracks.audio.as_ref().is_none_or(|(track, _)| track.codec != codec) => {
+                let unknown = AudioTrack { codec, profile: 0, sample_rate: 0, channels: 0 };
+                self.tracks.audio = Some((audio_track(frame).unwrap_or(unknown), Bytes::new()));
+            }
+            _ => return,
+        }
+        self.is_touched = true;
+    }
+
+    /// The packet, or first the tracks that it is the first of.
+    fn offer(&mut self, packet: Packet) -> Option<Given> {
+        if packet.kind != Kind::Data && std::mem::take(&mut self.is_touched) {
+            if self.told.as_ref() != Some(&self.tracks) {
+                self.told = Some(self.tracks.clone());
+                self.pending = Some(packet);
+                return Some(Given::Tracks(self.tracks.clone()));
+            }
+        }
+        Some(self.give(packet))
+    }
+
+    fn give(&mut self, packet: Packet) -> Given {
+        self.packets = self.packets.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(packet.data.len() as u64);
+        Given::Packet(Packet { is_discontinuity: std::mem::take(&mut self.gap), ..packet })
+    }
+
+    fn leave_out(&mut self, frame: &Frame, name: &Name) {
+        if frame.payload.is_empty() {
+            return;
+        }
+        self.left_out = self.left_out.saturating_add(1);
+        if self.left_out.is_power_of_two() {
+            let (codec, n) = (frame.codec, self.left_out);
+            warn!(
+                "a frame of {codec} in {name} is not given to the host: it is malformed, or its header is ({n} so far)"
+            );
+        }
+    }
+}
+
+fn packet(frame: &Frame, data: Chain) -> Packet {
+    Packet {
+        kind: frame.kind,
+        codec: frame.codec,
+        is_key: frame.kind != Kind::Video || frame.role == Role::Key,
+        is_discontinuity: false,
+        pts: frame.pts,
+        dts: frame.dts,
+        data,
+    }
+}
+
+/// The oldest frame that a player of the host's needs, and whether it waits for a keyframe.
+pub(super) fn needs_of(players: &Table<HostPlayer>, id: u32) -> Option<(u64, bool)> {
+    let player = &players.find(id)?.taking.player;
+    Some((player.cursor(), player.waits_for_key()))
+}
+
+fn no_player(id: u32) -> Error {
+    Error::new(Code::NotFound, format!("no player {id}"))
+}
