@@ -247,7 +247,7 @@ static void everything()
         serve(here);
 
         camrill::PublisherConfig p;
-        p.video_codec = CAMRILL_CODEC_H264;
+        p.tracks.video_codec = CAMRILL_CODEC_H264;
         p.app = "live";
         p.name = "camera";
         p.need_keyframe = [&keys, counted] { keys++; };
@@ -371,14 +371,14 @@ static void frames_without_a_stream()
     camrill::Engine engine;
     GOOD(engine.open());
     camrill::HlsConfig h;
-    h.video_codec = CAMRILL_CODEC_H264;
+    h.tracks.video_codec = CAMRILL_CODEC_H264;
     h.fragment_ms = 200;
     h.on_file = [&playlists](const camrill_hls_file_t &file) { playlists += file.kind == CAMRILL_HLS_PLAYLIST; };
     camrill::Hls hls;
     GOOD(hls.open(engine, h));
     camrill::RecorderConfig r;
     std::string path = std::string(folder) + "/a.mp4";
-    r.video_codec = CAMRILL_CODEC_H264;
+    r.tracks.video_codec = CAMRILL_CODEC_H264;
     r.path = path.c_str();
     camrill::Recorder recorder;
     GOOD(recorder.open(engine, r));
@@ -467,7 +467,7 @@ static void calls_run_on_the_loop()
         camrill::Engine engine;
         GOOD(engine.open());
         camrill::PublisherConfig config;
-        config.video_codec = CAMRILL_CODEC_H264;
+        config.tracks.video_codec = CAMRILL_CODEC_H264;
         config.app = "live";
         config.name = "camera";
         config.need_keyframe = [counted] {};
@@ -490,7 +490,7 @@ static void handles_end_in_any_order()
         GOOD(engine.open(config));
         serve(engine);
         camrill::PublisherConfig p;
-        p.video_codec = CAMRILL_CODEC_H264;
+        p.tracks.video_codec = CAMRILL_CODEC_H264;
         p.app = "live";
         p.name = "camera";
         p.need_keyframe = [counted] {};
@@ -537,7 +537,7 @@ static void an_engine_ends_inside_a_callback()
     GOOD(engine.open(config));
     config = camrill::EngineConfig();
     camrill::PublisherConfig p;
-    p.video_codec = CAMRILL_CODEC_H264;
+    p.tracks.video_codec = CAMRILL_CODEC_H264;
     p.app = "live";
     p.name = "camera";
     camrill::Publisher publisher;
@@ -554,7 +554,7 @@ static void a_write_allocates_nothing()
     camrill::Engine engine;
     GOOD(engine.open());
     camrill::PublisherConfig config;
-    config.video_codec = CAMRILL_CODEC_H264;
+    config.tracks.video_codec = CAMRILL_CODEC_H264;
     config.queue_bytes = 64 * 1024;
     config.app = "live";
     config.name = "camera";
@@ -610,7 +610,7 @@ static void what_a_callback_throws_comes_out_of_the_loop()
         CHECK(mishap([&] { GOOD(engine.poll(0)); }) == 0);
 
         camrill::PublisherConfig p;
-        p.video_codec = CAMRILL_CODEC_H264;
+        p.tracks.video_codec = CAMRILL_CODEC_H264;
         p.app = "live";
         p.name = "camera";
         camrill::Publisher publisher(engine, p);

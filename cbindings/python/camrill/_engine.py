@@ -9,33 +9,33 @@ from typing import Any, Callable, Optional
 
 from . import _abi
 from ._host import Host, enter, freed, leave, text, user
-from ._library import error_of, library
+from ._library import callback, error_of, library
 from .constants import DENY, EAGAIN
 from .types import Admission, ClientInfo, Event, RelayInfo, Stats, StreamInfo, copied
 
 _FOREVER = 2**31 - 1
 
 
-@_abi.camrill_engine_config_t_on_log
+@callback(_abi.camrill_engine_config_t_on_log)
 def _on_log(number: int, level: int, client: int, line: bytes) -> None:
     engine = user(number)
     engine._host.guarded(engine.on_log, level, client, line.decode("utf-8", "replace"))
 
 
-@_abi.camrill_engine_config_t_on_event
+@callback(_abi.camrill_engine_config_t_on_event)
 def _on_event(number: int, event: Any) -> None:
     engine = user(number)
     engine._host.guarded(engine.on_event, copied(Event, event.contents))
 
 
-@_abi.camrill_engine_config_t_on_admission
+@callback(_abi.camrill_engine_config_t_on_admission)
 def _on_admission(number: int, request: Any) -> int:
     engine = user(number)
     verdict = engine._host.guarded(engine.on_admission, copied(Admission, request.contents))
     return verdict if isinstance(verdict, int) else DENY
 
 
-@_abi.CALLED
+@callback(_abi.CALLED)
 def _called(number: int) -> None:
     host, function = user(number)
     leave(number)
@@ -115,9 +115,7 @@ class Engine:
     @property
     def timeout(self) -> Optional[float]:
         """How long such a loop may wait, in seconds; None where nothing but the descriptor matters."""
-        milliseconds = int(library.camrill_engine_timeout_ms(self._host.engine))
-        if milliseconds < 0:
-            raise error_of(self._host.engine, milliseconds)
+        milliseconds = self._host.call("camrill_engine_timeout_ms")
         return None if milliseconds == _FOREVER else milliseconds / 1000
 
     def poll(self, timeout: Optional[float] = 0) -> int:
@@ -135,13 +133,10 @@ class Engine:
             waiter.poll(None if timeout is None else timeout * 1000)
         outer, host.polling = host.polling, True
         try:
-            engine = host.engine
-            answer = int(library.camrill_engine_poll(engine, 0))
+            answer = host.call("camrill_engine_poll", 0)
         finally:
             host.polling = outer
         host.reraise()
-        if answer < 0:
-            raise error_of(host.engine, answer)
         return answer
 
     def run(self) -> None:
@@ -206,6 +201,8 @@ class Engine:
     def call(self, function: Callable[[], Any]) -> bool:
         """Has the loop's thread run `function()`. False where too many wait already. [any thread]"""
         host = self._host
+        if host.engine is None:
+            return False
         number = enter((host, function))
         host.calls.add(number)
         answer = int(library.camrill_engine_call(host.engine, _called, number))

@@ -8,7 +8,8 @@ import threading
 from typing import Any, Callable, Optional
 
 from . import _abi
-from ._library import error_of, library
+from ._library import Error, callback, error_of, library
+from .constants import ESTATE
 from .types import Retry
 
 
@@ -26,6 +27,8 @@ class Host:
     def call(self, name: str, *arguments: Any) -> int:
         """Calls a function of the engine, which must answer no error."""
         engine = self.engine
+        if engine is None:
+            raise Error(ESTATE, "the engine is closed")
         answer = int(getattr(library, name)(engine, *arguments))
         if answer < 0:
             raise error_of(engine, answer)
@@ -80,7 +83,7 @@ def user(number: int) -> Any:
     return _users[number]
 
 
-@_abi.CALLED
+@callback(_abi.CALLED)
 def freed(number: int) -> None:
     """user_free of everything."""
     leave(number)
@@ -109,8 +112,13 @@ class Handle:
         self._raw = raw.value
         host.handles.add(self)
 
+    def _open_handle(self) -> int:
+        if self._raw is None:
+            raise Error(ESTATE, f"the {type(self).__name__.lower()} is closed")
+        return self._raw
+
     def _call(self, name: str, *arguments: Any) -> int:
-        answer = int(getattr(library, name)(self._raw, *arguments))
+        answer = int(getattr(library, name)(self._open_handle(), *arguments))
         if answer < 0:
             raise error_of(self._host.engine, answer)
         self._host.wake()

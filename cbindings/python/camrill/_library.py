@@ -6,7 +6,7 @@ import ctypes as c
 import os
 import subprocess
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 
 from . import _abi
 from .constants import VERSION, VERSION_MAJOR, VERSION_MINOR
@@ -79,6 +79,11 @@ def _typed(library: c.CDLL, place: str) -> c.CDLL:
 
 
 library: Any = _load()
+
+
+def callback(kind: Any) -> Callable[[Callable[..., Any]], Any]:
+    """The decorator that makes a C function of one of Python's, with a type for those who check."""
+    return lambda function: kind(function)
 
 
 def version() -> str:

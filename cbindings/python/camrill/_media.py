@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterator, Optional, Sequence, Union
 from . import _abi
 from ._engine import Engine
 from ._host import Buffer, Handle, fill_retry, fill_tracks, text, user
-from ._library import error_of, library
+from ._library import callback, error_of, library
 from .constants import CODEC_NONE, EAGAIN, PACKET_DISCONTINUITY, PACKET_KEY, RELAY_ENDED, TIME_NONE
 from .types import (
     HlsFile,
@@ -49,12 +49,14 @@ class _Writer(Handle):
         frame.pts_us, frame.dts_us = pts_us, TIME_NONE if dts_us is None else dts_us
         if isinstance(data, (list, tuple)):
             pieces = [Buffer(piece) for piece in data]
-            frame.iov = (_abi.camrill_iov_t * len(pieces))(*((piece.pointer, piece.size) for piece in pieces))
+            frame.iov = (_abi.camrill_iov_t * len(pieces))(
+                *(_abi.camrill_iov_t(piece.pointer, piece.size) for piece in pieces)
+            )
             frame.iov_count = len(pieces)
         else:
             buffer = Buffer(data)
             frame.data, frame.size = buffer.pointer, buffer.size
-        answer = int(getattr(library, self._write)(self._raw, c.byref(frame)))
+        answer = int(getattr(library, self._write)(self._open_handle(), c.byref(frame)))
         if answer < 0 and answer != EAGAIN:
             raise error_of(None if self._of_thread else self._host.engine, answer)
         return answer >= 0
@@ -68,7 +70,7 @@ class _Writer(Handle):
         return self.write(self._codecs[1], data, pts_us, pts_us, flags)
 
 
-@_abi.camrill_publisher_config_t_need_keyframe
+@callback(_abi.camrill_publisher_config_t_need_keyframe)
 def _need_keyframe(number: int) -> None:
     publisher = user(number)
     publisher._host.guarded(publisher.need_keyframe)
@@ -119,7 +121,7 @@ class Publisher(_Writer):
         """What it has done; on the thread that writes."""
         stats = _abi.camrill_publisher_stats_t()
         stats.struct_size = c.sizeof(stats)
-        answer = int(library.camrill_publisher_stats(self._raw, c.byref(stats)))
+        answer = int(library.camrill_publisher_stats(self._open_handle(), c.byref(stats)))
         if answer < 0:
             raise error_of(None, answer)
         return copied(PublisherStats, stats)
@@ -173,7 +175,7 @@ class Packet:
         return f"<Packet track={self.track} codec={self.codec} pts_us={self.pts_us} size={self.size} flags={self.flags}>"
 
 
-@_abi.camrill_player_config_t_on_tracks
+@callback(_abi.camrill_player_config_t_on_tracks)
 def _on_tracks(number: int, video: Any, audio: Any) -> None:
     player = user(number)
     player.video, player.audio = maybe(TrackInfo, video), maybe(TrackInfo, audio)
@@ -181,13 +183,13 @@ def _on_tracks(number: int, video: Any, audio: Any) -> None:
         player._host.guarded(player.on_tracks, player.video, player.audio)
 
 
-@_abi.camrill_player_config_t_on_packet
+@callback(_abi.camrill_player_config_t_on_packet)
 def _on_packet(number: int, raw: int) -> None:
     player = user(number)
     player._host.guarded(lambda: (player.on_packet or player._packets.append)(Packet(raw)))
 
 
-@_abi.camrill_player_config_t_on_state
+@callback(_abi.camrill_player_config_t_on_state)
 def _on_player_state(number: int, state: Any) -> None:
     player = user(number)
     player._enters(copied(RelayState, state.contents))
@@ -257,13 +259,13 @@ class Player(Handle):
         return copied(PlayerInfo, info)
 
 
-@_abi.camrill_hls_config_t_on_file
+@callback(_abi.camrill_hls_config_t_on_file)
 def _on_hls_file(number: int, file: Any) -> None:
     hls = user(number)
     hls._host.guarded(hls.on_file, copied(HlsFile, file.contents))
 
 
-@_abi.camrill_hls_config_t_on_remove
+@callback(_abi.camrill_hls_config_t_on_remove)
 def _on_hls_remove(number: int, name: bytes) -> None:
     hls = user(number)
     hls._host.guarded(hls.on_remove, name.decode("utf-8", "replace"))
@@ -331,7 +333,7 @@ class Hls(_Writer):
         return bytes(buffer)
 
 
-@_abi.camrill_recorder_config_t_on_file
+@callback(_abi.camrill_recorder_config_t_on_file)
 def _on_recorder_file(number: int, file: Any) -> None:
     recorder = user(number)
     recorder._host.guarded(recorder.on_file, copied(RecorderFile, file.contents))

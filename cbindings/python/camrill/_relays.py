@@ -8,6 +8,7 @@ from typing import Any, Callable, Optional, Sequence, Union
 from . import _abi
 from ._engine import Engine
 from ._host import Handle, fill_retry, text, user
+from ._library import callback
 from .types import RelayInfo, RelayState, Retry, copied
 
 OnState = Callable[[RelayState], None]
@@ -31,7 +32,7 @@ class _Relay(Handle):
         self._host.guarded(self.on_state or (lambda _: None), copied(RelayState, state.contents))
 
 
-@_abi.camrill_ingest_config_t_on_state
+@callback(_abi.camrill_ingest_config_t_on_state)
 def _on_state(number: int, state: Any) -> None:
     user(number)._state(state)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import ctypes as c
 import dataclasses
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Optional, TypeVar
+from typing import Any, Optional, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -219,15 +218,16 @@ class Retry:
     stall_ms: int = 0
 
 
-@lru_cache(maxsize=None)
-def _names(kind: Any) -> list[str]:
-    return [field.name for field in dataclasses.fields(kind)]
+_names: dict[Any, list[str]] = {}
 
 
 def copied(kind: type[T], struct: c.Structure) -> T:
     """A copy of a C struct, with its text decoded, and bytes (`config` and `config_size`) as bytes."""
+    names = _names.get(kind)
+    if names is None:
+        names = _names[kind] = [field.name for field in dataclasses.fields(cast(Any, kind))]
     values = {}
-    for name in _names(kind):
+    for name in names:
         value = getattr(struct, name)
         size = "size" if name == "data" else name + "_size"
         if hasattr(struct, size):
