@@ -110,12 +110,12 @@ class Engine:
     @property
     def fd(self) -> int:
         """The descriptor for a loop of one's own: when it is readable, or after `timeout`, call `poll(0)`."""
-        return self._host.call("camrill_engine_fd")
+        return self._host.ask("camrill_engine_fd")
 
     @property
     def timeout(self) -> Optional[float]:
         """How long such a loop may wait, in seconds; None where nothing but the descriptor matters."""
-        milliseconds = self._host.call("camrill_engine_timeout_ms")
+        milliseconds = self._host.ask("camrill_engine_timeout_ms")
         return None if milliseconds == _FOREVER else milliseconds / 1000
 
     def poll(self, timeout: Optional[float] = 0) -> int:
@@ -133,7 +133,7 @@ class Engine:
             waiter.poll(None if timeout is None else timeout * 1000)
         outer, host.polling = host.polling, True
         try:
-            answer = host.call("camrill_engine_poll", 0)
+            answer = host.ask("camrill_engine_poll", 0)
         finally:
             host.polling = outer
         host.reraise()
@@ -253,7 +253,7 @@ class Engine:
 
     def port(self, protocol: str) -> int:
         """The port that "rtmp", "http", "api", "rtmps", … is served at."""
-        return self._host.call("camrill_engine_port", text(protocol))
+        return self._host.ask("camrill_engine_port", text(protocol))
 
     # ---- clients and streams ----
 
@@ -288,17 +288,17 @@ class Engine:
         return [copied(RelayInfo, info) for info in read]
 
     def _text(self, name: str, *arguments: Any) -> str:
-        size = self._host.call(name, *arguments, None, 0) + 1
+        size = self._host.ask(name, *arguments, None, 0) + 1
         buffer = c.create_string_buffer(size)
-        self._host.call(name, *arguments, buffer, size)
+        self._host.ask(name, *arguments, buffer, size)
         return buffer.value.decode("utf-8", "replace")
 
     def _read(self, struct: c.Structure, name: str, *arguments: Any) -> c.Structure:
         struct.struct_size = c.sizeof(struct)
-        self._host.call(name, *arguments, c.byref(struct))
+        self._host.ask(name, *arguments, c.byref(struct))
         return struct
 
     def _ids(self, name: str) -> list[int]:
-        count = self._host.call(name, None, 0)
+        count = self._host.ask(name, None, 0)
         ids = (c.c_uint32 * count)()
-        return list(ids[: min(count, self._host.call(name, ids, count))])
+        return list(ids[: min(count, self._host.ask(name, ids, count))])

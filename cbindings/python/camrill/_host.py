@@ -26,13 +26,18 @@ class Host:
 
     def call(self, name: str, *arguments: Any) -> int:
         """Calls a function of the engine, which must answer no error."""
+        answer = self.ask(name, *arguments)
+        self.wake()
+        return answer
+
+    def ask(self, name: str, *arguments: Any) -> int:
+        """The same of one that changes nothing."""
         engine = self.engine
         if engine is None:
             raise Error(ESTATE, "the engine is closed")
         answer = int(getattr(library, name)(engine, *arguments))
         if answer < 0:
             raise error_of(engine, answer)
-        self.wake()
         return answer
 
     def wake(self) -> None:
