@@ -27,7 +27,7 @@ class Header:
         self.constants = {}  # name without CAMRILL_: (value, lines of comment)
         self.opaque = []
         self.structs = {}  # name: [(field, type, None | length | [argument types])]
-        self.functions = {}  # name: (type, [(name, type)])
+        self.functions = {}  # name: (type, [(type, whether it is const)])
         comment = []
         for line in text.splitlines():
             if line.startswith("//"):
@@ -38,7 +38,7 @@ class Header:
                 self.constants[found[1]] = (self.value(found[2]), comment)
             comment = []
         code = "\n".join(line.split("//")[0].rstrip() for line in text.splitlines() if not line.startswith("#"))
-        code = re.sub(r"\bconst\b|\bstruct\b(?! \w+ \{)", "", self.without_macros(text, code))
+        code = re.sub(r"\bstruct\b(?! \w+ \{)", "", self.without_macros(text, code))
         for alias, name in re.findall(r"typedef\s+(\w+)\s+(\w+);", code):
             if alias == name:
                 self.opaque.append(name)
@@ -70,12 +70,13 @@ class Header:
 
     @staticmethod
     def type(text):
+        text = re.sub(r"\bconst\b", "", text)
         return re.sub(r"\s*\*", " *", " ".join(text.split())).replace("* *", "**")
 
     def field(self, text):
         called = re.fullmatch(r"\s*(.+?)\(\*(\w+)\)\((.*)\)", text, re.S)
         if called:
-            return called[2], self.type(called[1]), [kind for _, kind in self.arguments(called[3])]
+            return called[2], self.type(called[1]), [kind for kind, _ in self.arguments(called[3])]
         kind, name, length = re.fullmatch(r"\s*(.+?)(\w+)(?:\[(\w+)\])?", text, re.S).groups()
         if length is None:
             return name, self.type(kind), None
@@ -90,10 +91,10 @@ class Header:
                 continue
             called = re.fullmatch(r"\s*void \(\*(\w+)\)\(.*\)", part, re.S)
             if called:
-                found.append((called[1], "void (*)(void *)"))
+                found.append(("void (*)(void *)", False))
             else:
-                kind, name = re.fullmatch(r"\s*(.+?)(\w+)\s*", part, re.S).groups()
-                found.append((name, self.type(kind)))
+                kind = re.fullmatch(r"\s*(.+?)\w+\s*", part, re.S)[1]
+                found.append((self.type(kind), "const" in kind))
         return found
 
 
@@ -144,7 +145,7 @@ def python_abi(header):
     lines += [f'    "{name}": {name},' for name in header.structs]
     lines += ["}", "", "FUNCTIONS: dict[str, tuple[object, list[object]]] = {"]
     for name, (kind, arguments) in header.functions.items():
-        kinds = ", ".join(python_type(header, each) for _, each in arguments)
+        kinds = ", ".join(python_type(header, each) for each, _ in arguments)
         lines.append(f'    "{name}": ({python_type(header, kind)}, [{kinds}]),')
     return "\n".join([*lines, "}", ""])
 
@@ -169,6 +170,16 @@ def koffi_type(header, kind):
     return base + (" " + "*" * stars if stars else "")
 
 
+def koffi_argument(header, kind, is_const):
+    """An argument of a function: structs are objects, what is written to is a buffer."""
+    plain = koffi_type(header, kind)
+    if kind.count("*") == 2 and kind.rstrip(" *") in header.opaque:
+        return "_Out_ void **"
+    if is_const or "*" not in kind or "(" in kind:
+        return plain
+    return f"_Inout_ {plain}" if kind.rstrip(" *") in header.structs else "void *"
+
+
 def node_abi(header):
     lines = [f"// What camrill.h says. {NOTICE}", "'use strict';", "", "exports.structs = {"]
     for name, fields in header.structs.items():
@@ -184,11 +195,12 @@ def node_abi(header):
     for name, fields in header.structs.items():
         for field, kind, more in fields:
             if isinstance(more, list):
-                kinds = ", ".join(f"'{koffi_type(header, each)}'" for each in more)
+                each = [koffi_type(header, one) for one in more]
+                kinds = ", ".join("'void *'" if "*" in one and one != "char *" else f"'{one}'" for one in each)
                 lines.append(f"  {name}_{field}: ['{koffi_type(header, kind)}', [{kinds}]],")
     lines += ["};", "", "exports.functions = {"]
     for name, (kind, arguments) in header.functions.items():
-        kinds = ", ".join(f"'{koffi_type(header, each)}'" for _, each in arguments)
+        kinds = ", ".join(f"'{koffi_argument(header, *each)}'" for each in arguments)
         lines.append(f"  {name}: ['{koffi_type(header, kind)}', [{kinds}]],")
     return "\n".join([*lines, "};", ""])
 
