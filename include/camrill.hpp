@@ -819,6 +819,93 @@ public:
     }
 };
 
+// One frame of a stream, shared: copies of this are the same packet, whose bytes go with the last. It outlives its
+// player and the engine, and may be used by several threads. [any thread]
+class Packet {
+public:
+    Packet() noexcept = default;
+    // Keeps what on_packet was given.
+    explicit Packet(camrill_packet_t *raw) noexcept : raw_(raw) { camrill_packet_ref(raw_); }
+    Packet(const Packet &other) noexcept : raw_(other.raw_) { camrill_packet_ref(raw_); }
+    Packet(Packet &&other) noexcept : raw_(other.raw_) { other.raw_ = nullptr; }
+    Packet &operator=(Packet other) noexcept
+    {
+        std::swap(raw_, other.raw_);
+        return *this;
+    }
+    ~Packet() { camrill_packet_free(raw_); }
+
+    explicit operator bool() const noexcept { return raw_ != nullptr; }
+    camrill_packet_t *get() const noexcept { return raw_; }
+    // What it is, with its pieces where they lie. All zero where there is no packet.
+    camrill_packet_info_t info() const noexcept
+    {
+        camrill_packet_info_t out = camrill_packet_info_t();
+        out.struct_size = sizeof out;
+        camrill_packet_info(raw_, &out);
+        return out;
+    }
+    // All its bytes in one piece, valid for as long as the packet is.
+    Status data(const uint8_t *&data, std::size_t &size) const noexcept
+    {
+        return detail::Host::of_thread(camrill_packet_data(raw_, &data, &size));
+    }
+
+private:
+    camrill_packet_t *raw_ = nullptr;
+};
+
+// How a player is made: camrill_player_config_t.
+struct PlayerConfig : camrill_player_config_t {
+    PlayerConfig() : camrill_player_config_t CAMRILL_PLAYER_CONFIG_INIT {}
+
+    // NULL for a track that isn't there.
+    std::function<void(const camrill_track_info_t *video, const camrill_track_info_t *audio)> on_tracks;
+    // Keep a copy of the packet for longer.
+    std::function<void(const Packet &packet)> on_packet;
+    std::function<void(const camrill_relay_state_t &state)> on_state;
+};
+
+// Plays a stream of this engine's, or of a URL, to packets.
+class Player : public detail::Handle<camrill_player_t, camrill_player_free> {
+public:
+    Player() noexcept = default;
+#ifdef CAMRILL_HPP_EXCEPTIONS
+    Player(const Engine &engine, PlayerConfig config) { open(engine, std::move(config)).or_throw(); }
+#endif
+    Status open(const Engine &engine, PlayerConfig config)
+    {
+        return make(engine.host(), std::move(config), [](camrill_engine_t *e, PlayerConfig &c, camrill_player_t **out) {
+            camrill_player_config_t &raw = c;
+            raw.on_tracks = c.on_tracks ? tracks : nullptr;
+            raw.on_packet = c.on_packet ? packet : nullptr;
+            raw.on_state = c.on_state ? detail::relay_state<PlayerConfig> : nullptr;
+            return camrill_player_new(e, &raw, out);
+        });
+    }
+    Status pause(bool paused = true) { return status(camrill_player_pause(raw_, paused ? 1 : 0)); }
+    Status info(camrill_player_info_t &out) const
+    {
+        out = camrill_player_info_t();
+        out.struct_size = sizeof out;
+        return status(camrill_player_info(raw_, &out));
+    }
+
+private:
+    typedef detail::Held<PlayerConfig> Held;
+
+    static void tracks(void *user, const camrill_track_info_t *video, const camrill_track_info_t *audio) noexcept
+    {
+        Held &held = Held::of(user);
+        held.host->guarded([&] { held.config.on_tracks(video, audio); });
+    }
+    static void packet(void *user, camrill_packet_t *raw) noexcept
+    {
+        Held &held = Held::of(user);
+        held.host->guarded([&] { held.config.on_packet(Packet(raw)); });
+    }
+};
+
 // How a path is mounted: camrill_http_mount_t.
 struct HttpMountConfig : camrill_http_mount_t {
     HttpMountConfig() : camrill_http_mount_t CAMRILL_HTTP_MOUNT_INIT {}

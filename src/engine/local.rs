@@ -139,6 +139,7 @@ impl Engine {
 
     /// A publish ends: players who wait to know more of its tracks begin.
     fn begin_players(&mut self, now: Time, stream: u32) {
+        self.seat_players(stream);
         let Some(found) = self.hub.stream_mut(stream) else { return };
         let mut at = 0;
         while let Some(&player) = found.players().get(at) {

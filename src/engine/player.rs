@@ -18,7 +18,7 @@ use crate::config::table::DEFAULT_VHOST;
 use crate::error::{Code, Error, Result};
 use crate::hub::{LaneKey, Name, Player, Source, Step, Stream};
 use crate::media::{
-    AudioTrack, Chain, Codec, Elementary, Frame, Headers, Kind, Ring, Role, VideoTrack, audio_track,
+    AudioTrack, Chain, Codec, Elementary, Frame, Headers, Kind, Lane, Ring, Role, VideoTrack, audio_track,
     video_track,
 };
 use crate::table::Table;
@@ -196,6 +196,8 @@ struct Taking {
     told: Option<Tracks>,
     /// What is given after the tracks.
     pending: Option<Packet>,
+    /// What is given before the first frame.
+    metadata: Option<Packet>,
     /// The next packet doesn't go on from the last.
     gap: bool,
     /// States to be told, each before the frame with that sequence number.
@@ -331,13 +333,13 @@ impl Engine {
     pub fn player_pause(&mut self, id: u32, paused: bool) -> Result<()> {
         let HostPlayer { from, taking, .. } = self.players.find_mut(id).ok_or_else(|| no_player(id))?;
         let stream = match from {
-            From::Hub(stream) => self.hub.stream(*stream),
-            From::Url { stream, .. } => Some(&**stream),
+            From::Hub(stream) => self.hub.stream_mut(*stream),
+            From::Url { stream, .. } => Some(&mut **stream),
         };
         if let Some(stream) = stream
             && taking.paused != paused
         {
-            taking.pause(paused, stream.ring().head());
+            taking.pause(paused, stream);
             self.ready_player(id);
         }
         Ok(())
@@ -427,16 +429,29 @@ impl Engine {
         }
     }
 
-    /// Something has come to a stream of the hub's.
+    /// Something has come to a stream of the hub's, which has yet to let go of what nobody needs.
     pub(super) fn wake_players(&mut self, stream: u32) {
-        if self.players.is_empty() {
-            return;
-        }
-        let all = self.hub.stream(stream).map_or(&[][..], |stream| stream.players());
-        let of_host = all.iter().filter(|id| self.players.find(**id).is_some());
-        for id in of_host.copied().collect::<SmallVec<[u32; 4]>>() {
+        for id in self.seat_players(stream) {
             self.ready_player(id);
         }
+    }
+
+    /// Has the host's players of a stream take their places in it, and answers who they are.
+    pub(super) fn seat_players(&mut self, stream: u32) -> SmallVec<[u32; 4]> {
+        let mut of_host = SmallVec::new();
+        if self.players.is_empty() {
+            return of_host;
+        }
+        let Some(found) = self.hub.stream_mut(stream) else { return of_host };
+        let mut at = 0;
+        while let Some(&id) = found.players().get(at) {
+            at += 1;
+            if let Some(player) = self.players.find_mut(id) {
+                player.taking.seat(found);
+                of_host.push(id);
+            }
+        }
+        of_host
     }
 
     /// Tells the host of those who have something to give.
@@ -496,9 +511,12 @@ impl Engine {
 
     /// No frame of this connection's will come any more.
     pub(super) fn end_of_player(&mut self, now: Time, id: u32) {
-        let Some(player) = self.players.find_mut(id) else { return };
-        let From::Url { stream, .. } = &mut player.from else { return };
+        let Some(HostPlayer { from: From::Url { stream, .. }, taking, .. }) = self.players.find_mut(id)
+        else {
+            return;
+        };
         if stream.publisher().is_some() {
+            taking.seat(stream);
             stream.end(now);
             self.ready_player(id);
         }
@@ -561,6 +579,7 @@ impl Taking {
             is_touched: false,
             told: None,
             pending: None,
+            metadata: None,
             gap: false,
             news: VecDeque::new(),
             packets: 0,
@@ -577,16 +596,17 @@ impl Taking {
         }
         if is_live {
             self.player.not_before(head);
-            if self.wants.video && stream.ring().has_video() {
-                stream.want_key();
-            }
         }
         if self.format == PacketFormat::Elementary {
             stream.attach(LANE, || Box::new(Elementary::default()));
         }
+        self.seat(stream);
+        if self.player.waits_for_key() {
+            stream.want_key();
+        }
     }
 
-    fn pause(&mut self, paused: bool, head: u64) {
+    fn pause(&mut self, paused: bool, stream: &mut Stream) {
         if paused {
             self.pending = None;
             if self.packets > 0 {
@@ -594,7 +614,8 @@ impl Taking {
             }
         }
         self.paused = paused;
-        self.player.pause(paused, head);
+        self.player.pause(paused, stream.ring().head());
+        self.seat(stream);
     }
 
     /// What comes next, if anything does now.
@@ -605,6 +626,7 @@ impl Taking {
         if let Some(packet) = self.pending.take() {
             return Some(self.give(packet));
         }
+        self.seat(stream);
         let (queue_us, head) = (stream.queue_us(), stream.publish_head());
         let (is_known, audio) = (self.knows_tracks(now, stream), stream.audio().copied());
         let (ring, mut lane) = stream.ring_and_lane(LANE);
@@ -612,16 +634,7 @@ impl Taking {
             let (seq, frame) = match self.player.step(ring, queue_us) {
                 Step::Wait => return self.next_news(),
                 Step::Headers(headers, at) => {
-                    if let Some(lane) = &mut lane {
-                        lane.join(self.player.at(), headers, at);
-                    }
-                    if let Some(metadata) = self.start(headers, head) {
-                        return self.offer(Packet {
-                            dts: at,
-                            pts: at,
-                            ..packet(&metadata, metadata.payload.clone())
-                        });
-                    }
+                    self.start(lane.as_deref_mut(), headers, at, head);
                     continue;
                 }
                 Step::Frame(seq, frame) => (seq, frame),
@@ -634,6 +647,9 @@ impl Taking {
                     return None;
                 }
                 self.begin(head, ring, audio);
+            }
+            if let Some(metadata) = self.metadata.take() {
+                return Some(self.give(metadata));
             }
             self.is_fresh = false;
             let data = match (frame.role, self.format) {
@@ -676,8 +692,23 @@ impl Taking {
             || now.since(stream.publish_began()) >= OTHER_TRACK
     }
 
-    /// It starts, or goes on after a jump, where these headers are in force. Answers the metadata if that is to be given.
-    fn start(&mut self, headers: &Headers, head: u64) -> Option<Frame> {
+    /// Takes its place in the stream, if there is one by now: from there on the ring keeps for it what it needs.
+    fn seat(&mut self, stream: &mut Stream) {
+        if self.paused || self.player.is_following() {
+            return;
+        }
+        let (queue_us, head) = (stream.queue_us(), stream.publish_head());
+        let (ring, lane) = stream.ring_and_lane(LANE);
+        if let Step::Headers(headers, at) = self.player.step(ring, queue_us) {
+            self.start(lane, headers, at, head);
+        }
+    }
+
+    /// It starts, or goes on after a jump, where these headers are in force.
+    fn start(&mut self, lane: Option<&mut Lane>, headers: &Headers, at: i64, head: u64) {
+        if let Some(lane) = lane {
+            lane.join(self.player.at(), headers, at);
+        }
         self.gap |= self.packets > 0;
         if self.player.at() >= head && self.publish != Some(head) {
             self.tracks = Tracks::default();
@@ -685,7 +716,9 @@ impl Taking {
         [&headers.video, &headers.audio].into_iter().flatten().for_each(|header| self.set(header));
         self.is_fresh = true;
         self.is_touched = true;
-        headers.metadata.clone().filter(|_| self.wants.data)
+        let metadata = headers.metadata.as_ref().filter(|_| self.wants.data);
+        self.metadata =
+            metadata.map(|frame| Packet { dts: at, pts: at, ..packet(frame, frame.payload.clone()) });
     }
 
     /// It comes to another publish, which begins with the frame `head`. What is known of it only further on, as of now, is

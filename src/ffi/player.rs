@@ -572,7 +572,10 @@ unsafe fn options(config: &camrill_player_config_t) -> Result<PlayerOptions> {
         }
         (false, _) => PlayerSource::Url {
             // SAFETY: the caller's contract.
-            url: unsafe { text(config.url, "url") }?.to_owned(),
+            url: match unsafe { text(config.url, "url") }? {
+                "" => return wrong("url is empty; a URL or a file's path expected".into()),
+                url => url.to_owned(),
+            },
             looped: is(CAMRILL_PLAYER_LOOP),
             retry: policy(&config.retry)?,
         },

@@ -124,6 +124,11 @@ impl Player {
         }
     }
 
+    /// Whether it has a place in the stream; else it takes one with the next [`Player::step`] that finds one.
+    pub fn is_following(&self) -> bool {
+        self.place == Place::Following
+    }
+
     /// Starts at no keyframe before the frame `seq`, whatever the stream keeps for those who join.
     pub fn not_before(&mut self, seq: u64) {
         self.earliest = seq;

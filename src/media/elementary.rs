@@ -100,7 +100,7 @@ impl VideoConfig {
     fn annexb(&self, frame: &Frame) -> Option<Chain> {
         let (mut is_entry, mut seen, mut small) = (frame.role == Role::Key, 0u8, 0usize);
         let mut walk = Walk::new(&frame.payload);
-        for _ in 0..=limits::NALS_PER_ACCESS_UNIT {
+        for _ in 0..limits::NALS_PER_ACCESS_UNIT {
             let Some((nal, len)) = self.next_nal(&mut walk)? else { break };
             match nal {
                 Nal::Entry => is_entry = true,
@@ -293,5 +293,147 @@ impl Mux for Elementary {
 
     fn preamble(&mut self, _: &Headers, _: i64) -> Bytes {
         Bytes::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::codec::{aac, avcc};
+
+    const SPS: &[u8] = &[
+        0x67, 0x42, 0xc0, 0x1e, 0xd9, 0x00, 0xa0, 0x2f, 0xf9, 0x70, 0x11, 0x00, 0x00, 0x03, 0x03, 0xe9, 0x00,
+        0x00, 0xea, 0x60, 0x0f, 0x16, 0x2e, 0x48,
+    ];
+    const PPS: &[u8] = &[0x68, 0xce];
+
+    fn frame(kind: Kind, codec: Codec, role: Role, payload: impl Into<Chain>) -> Frame {
+        Frame { kind, codec, role, dts: 0, pts: 0, payload: payload.into(), relay: Bytes::new() }
+    }
+
+    fn video(role: Role, payload: impl Into<Chain>) -> Frame {
+        frame(Kind::Video, Codec::H264, role, payload)
+    }
+
+    fn begun() -> Elementary {
+        let mut mux = Elementary::default();
+        let record = avcc::build(&[SPS], &[PPS]).unwrap();
+        mux.start(&Headers { video: Some(video(Role::Header, record)), ..Headers::default() });
+        mux
+    }
+
+    fn prefixed(nals: &[&[u8]]) -> Vec<u8> {
+        nals.iter().flat_map(|nal| [&(nal.len() as u32).to_be_bytes()[..], nal].concat()).collect()
+    }
+
+    fn annexb(nals: &[&[u8]]) -> Vec<u8> {
+        nals.iter().flat_map(|nal| [&START_CODE[..], nal].concat()).collect()
+    }
+
+    #[test]
+    fn parameter_sets_go_before_a_keyframe_that_lacks_them() {
+        let mut mux = begun();
+        let (aud, idr, slice): (&[u8], &[u8], &[u8]) = (&[9, 0xf0], &[0x65, 1, 2], &[0x41, 3]);
+        for (role, nals, expected) in [
+            (Role::Key, vec![idr], vec![SPS, PPS, idr]),
+            (Role::Key, vec![aud, idr], vec![aud, SPS, PPS, idr]),
+            (Role::Key, vec![SPS, PPS, idr], vec![SPS, PPS, idr]),
+            (Role::Key, vec![PPS, idr], vec![SPS, PPS, PPS, idr]),
+            // A place to start that is no IDR picture.
+            (Role::Key, vec![slice], vec![SPS, PPS, slice]),
+            (Role::Delta, vec![aud, slice, &[], slice], vec![aud, slice, slice]),
+        ] {
+            let image = mux.image(&video(role, prefixed(&nals)));
+            assert_eq!(image, annexb(&expected), "{nals:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_large_is_shared() {
+        let nal = [&[0x41][..], &[7; SHARED_MIN]].concat();
+        let payload = Bytes::from(prefixed(&[&nal]));
+        let image = begun().image(&video(Role::Delta, payload.clone()));
+        assert_eq!(image, annexb(&[&nal]));
+        assert_eq!(image.pieces()[1].as_ptr(), payload[4..].as_ptr());
+        assert!(begun().image(&video(Role::Delta, Chain::lent([payload]))).is_lent());
+    }
+
+    #[test]
+    fn what_is_malformed_or_has_no_header_is_nothing() {
+        for bad in [&[0, 0, 0, 3, 0x41, 1][..], &[0, 0], &[0, 0, 0, 1], &[0xff; 8]] {
+            assert!(begun().image(&video(Role::Delta, bad.to_vec())).is_empty(), "{bad:?}");
+        }
+        let many = prefixed(&vec![&[0x41u8][..]; limits::NALS_PER_ACCESS_UNIT + 1]);
+        assert!(begun().image(&video(Role::Delta, many)).is_empty());
+        let sound = video(Role::Key, prefixed(&[&[0x65]]));
+        assert!(Elementary::default().image(&sound).is_empty());
+        let other = Frame { codec: Codec::H265, ..sound };
+        assert!(begun().image(&other).is_empty());
+    }
+
+    #[test]
+    fn aac_comes_behind_adts_and_other_sounds_as_they_are() {
+        let mut mux = Elementary::default();
+        let raw = frame(Kind::Audio, Codec::Aac, Role::Key, vec![0x21; 40]);
+        assert!(mux.image(&raw).is_empty());
+        assert!(mux.image(&frame(Kind::Audio, Codec::Aac, Role::Header, vec![0x12, 0x10])).is_empty());
+        let image = mux.image(&raw).bytes();
+        let frames: Vec<_> = aac::adts_frames(&image).collect::<Result<_, _>>().unwrap();
+        let [(header, payload)] = &frames[..] else { panic!("{frames:?}") };
+        assert_eq!((header.sample_rate, header.channels), (44100, 2));
+        assert_eq!(*payload, &[0x21; 40][..]);
+        let opus = frame(Kind::Audio, Codec::Opus, Role::Key, vec![1, 2]);
+        assert_eq!(mux.image(&opus), opus.payload);
+    }
+
+    #[test]
+    fn an_av1_keyframe_has_its_sequence_header() {
+        let mut mux = Elementary::default();
+        let (sequence, picture): (&[u8], &[u8]) = (&[0x0a, 1, 5], &[0x32, 1, 6]);
+        let record = [&[0x81, 0, 0, 0], sequence].concat();
+        mux.image(&frame(Kind::Video, Codec::Av1, Role::Header, record));
+        let delimiter: &[u8] = &[0x12, 0];
+        for (role, obus, expected) in [
+            (Role::Key, vec![picture], vec![sequence, picture]),
+            (Role::Key, vec![delimiter, picture], vec![delimiter, sequence, picture]),
+            (Role::Key, vec![delimiter, sequence, picture], vec![delimiter, sequence, picture]),
+            (Role::Delta, vec![picture], vec![picture]),
+        ] {
+            let image = mux.image(&frame(Kind::Video, Codec::Av1, role, obus.concat()));
+            assert_eq!(image, expected.concat(), "{obus:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_may_be_cut_anywhere(
+            nals in prop::collection::vec(prop::collection::vec(0u8..0x60, 1..3000), 1..4),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+        ) {
+            let nals: Vec<&[u8]> = nals.iter().map(|nal| &nal[..]).collect();
+            let payload = Bytes::from(prefixed(&nals));
+            let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(payload.len())).collect();
+            cuts.sort_unstable();
+            let mut rest = payload.clone();
+            let mut pieces: Vec<_> =
+                cuts.iter().map(|cut| rest.split_to(cut + rest.len() - payload.len())).collect();
+            pieces.push(rest);
+            let whole = begun().image(&video(Role::Delta, payload));
+            prop_assert_eq!(begun().image(&video(Role::Delta, Chain::new(pieces))), whole);
+        }
+
+        #[test]
+        fn any_payload_is_an_image_or_none(
+            payload in prop::collection::vec(any::<u8>(), 0..80),
+            header in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            for codec in [Codec::H264, Codec::H265, Codec::Av1] {
+                let mut mux = begun();
+                let _ = mux.image(&frame(Kind::Video, codec, Role::Header, header.clone()));
+                let _ = mux.image(&frame(Kind::Video, codec, Role::Key, payload.clone()));
+            }
+        }
     }
 }

@@ -204,6 +204,20 @@ mod tests {
     }
 
     #[test]
+    fn headers_that_were_lost_with_their_frames_are_those_of_the_place_where_a_player_goes_on() {
+        let (mut ring, mut lane) = (ring(10), lane());
+        lane.join(0, &Headers::default(), 0);
+        lane.image(&ring, 0);
+        assert_eq!(lane.join(5, &Headers::default(), 0).as_ref(), [1]);
+        lane.image(&ring, 5);
+        assert_eq!(lane.join(5, &Headers::default(), 0).as_ref(), [1], "none was lost on the way");
+        ring.trim(8);
+        assert_eq!(lane.join(9, &Headers::default(), 0).as_ref(), [1]);
+        assert_eq!(lane.image(&ring, 9).unwrap(), &[7, 9]);
+        assert_eq!(lane.join(9, &Headers::default(), 0).as_ref(), [2]);
+    }
+
+    #[test]
     fn headers_do_not_outlive_their_publish() {
         let (ring, mut lane) = (ring(10), lane());
         lane.join(0, &Headers::default(), 0);

@@ -395,6 +395,64 @@ static void frames_without_a_stream()
     CHECK(rmdir(folder) == 0);
 }
 
+static void a_player_gets_packets()
+{
+    Token counted = token();
+    std::vector<camrill::Packet> packets;
+    {
+        camrill::Engine engine;
+        GOOD(engine.open());
+        int width = 0, running = 0;
+        camrill::PlayerConfig config;
+        config.app = "live";
+        config.name = "camera";
+        config.on_tracks = [&width, counted](const camrill_track_info_t *video, const camrill_track_info_t *audio) {
+            CHECK(video != nullptr && audio == nullptr);
+            width = static_cast<int>(video->width);
+        };
+        config.on_packet = [&packets, counted](const camrill::Packet &packet) { packets.push_back(packet); };
+        config.on_state = [&running, counted](const camrill_relay_state_t &state) {
+            running += state.state == CAMRILL_RELAY_RUNNING;
+        };
+        camrill::Player player;
+        GOOD(player.open(engine, config));
+        camrill::PlayerConfig wrong;
+        wrong.app = "live";
+        CHECK(camrill::Player().open(engine, wrong).code() == CAMRILL_EINVAL);
+        camrill::PublisherConfig p;
+        p.tracks.video_codec = CAMRILL_CODEC_H264;
+        p.app = "live";
+        p.name = "camera";
+        camrill::Publisher publisher;
+        GOOD(publisher.open(engine, p));
+        Encoder encoder;
+        encoder.write(publisher, 10);
+        until({&engine}, [&] { return packets.size() == 10; });
+        CHECK(width == 640 && running == 1);
+        camrill_player_info_t info;
+        GOOD(player.info(info));
+        CHECK(info.packets == 10);
+        GOOD(player.pause());
+        GOOD(player.pause(false));
+    }
+    CHECK(counted.use_count() == 1);
+    // They outlive all that they came of, and copies are the same packet.
+    std::vector<camrill::Packet> copies(packets);
+    camrill::Packet last(packets.back());
+    packets.clear();
+    last = copies[0];
+    camrill::Packet moved(std::move(last));
+    CHECK(moved && !last && moved.get() == copies[0].get());
+    CHECK(moved.info().flags == CAMRILL_PACKET_KEY && moved.info().track == CAMRILL_TRACK_VIDEO);
+    const uint8_t *data = nullptr;
+    std::size_t size = 0;
+    GOOD(moved.data(data, size));
+    std::vector<uint8_t> sent = picture(true);
+    CHECK(size == moved.info().size && size >= sent.size() - 2);
+    CHECK(std::memcmp(data + size - 401, sent.data() + sent.size() - 401, 401) == 0);
+    CHECK(last.info().size == 0 && last.data(data, size).code() == CAMRILL_EINVAL);
+}
+
 static void a_mount_answers()
 {
     Token counted = token();
@@ -694,6 +752,7 @@ int main()
     RUN(statuses_have_sentences);
     RUN(everything);
     RUN(frames_without_a_stream);
+    RUN(a_player_gets_packets);
     RUN(a_mount_answers);
     RUN(calls_run_on_the_loop);
     RUN(handles_end_in_any_order);

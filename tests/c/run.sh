@@ -113,7 +113,7 @@ cp "$target/debug/libcamrill.a" "$out/libcamrill-tls.a"
 ${CARGO:-cargo} build --quiet --lib
 
 [ $# -gt 0 ] || set -- arguments configuration loop clients publishing freeing forking http hls recording relays \
-     transport cpp
+     player transport cpp
 echo "tests/c: plain, checked, sanitized and under valgrind"
 # Two at a time: each of them waits more than it works.
 while [ $# -gt 0 ]; do
