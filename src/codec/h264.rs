@@ -1,7 +1,11 @@
 //! H.264 (ITU-T H.264): the types of NAL units, and what a sequence parameter set says.
 
+mod slice;
+
 use super::bits::Bits;
-use crate::wire::{Malformed, limits};
+use crate::wire::{Malformed, Reader, limits};
+
+pub use slice::{SliceHead, SliceSyntax};
 
 /// A slice of a picture that isn't IDR (table 7-1).
 pub const NAL_SLICE: u8 = 1;
@@ -22,6 +26,11 @@ pub const NAL_END_OF_STREAM: u8 = 11;
 /// Filler data.
 pub const NAL_FILLER: u8 = 12;
 
+/// payloadType of a recovery point (D.1.1).
+const SEI_RECOVERY_POINT: u32 = 6;
+/// Pictures that a decoder can hold back, and so the most that may be out of order (A.3.1).
+const REORDER_MAX: u8 = 16;
+
 /// Aspect ratio given as two numbers rather than by a table (E.2.1).
 const EXTENDED_SAR: u8 = 255;
 
@@ -33,6 +42,40 @@ pub fn nal_type(nal: &[u8]) -> Option<u8> {
 /// Whether this is a slice of an IDR picture, at which decoding can begin.
 pub fn is_idr(nal: &[u8]) -> bool {
     nal_type(nal) == Some(NAL_IDR)
+}
+
+/// recovery_frame_cnt, if a NAL unit of supplemental information tells a recovery point: after so many frames the
+/// picture is right for who begins here (7.3.2.3.1, D.1.8).
+pub fn recovery_point(sei: &[u8]) -> Option<u32> {
+    let mut r = Reader::new(sei);
+    r.skip(1).ok()?;
+    // What is left in the end are the trailing bits. Emulation prevention is let stand: it is in what is passed
+    // over, if anywhere.
+    while r.remaining() > 1 {
+        let [kind, size] = [sei_number(&mut r).ok()?, sei_number(&mut r).ok()?];
+        if kind == SEI_RECOVERY_POINT {
+            return Bits::rbsp(r.rest()).ue().ok();
+        }
+        r.skip(usize::try_from(size).unwrap_or(usize::MAX)).ok()?;
+    }
+    None
+}
+
+/// A number in bytes of 255 and a last one.
+fn sei_number(r: &mut Reader<'_>) -> Result<u32, Malformed> {
+    let mut value = 0u32;
+    loop {
+        let byte = r.u8()?;
+        value = value.saturating_add(byte.into());
+        if byte != u8::MAX {
+            return Ok(value);
+        }
+    }
+}
+
+/// pic_parameter_set_id of a picture parameter set (7.3.2.2).
+pub fn pps_id(nal: &[u8]) -> Result<u32, Malformed> {
+    Bits::rbsp(nal.get(1..).unwrap_or_default()).ue()
 }
 
 /// A sequence parameter set (7.3.2.1.1): what a container or a statistics page needs of it.
@@ -57,6 +100,12 @@ pub struct Sps {
     /// Frames per second as a reduced fraction, where the VUI's timing says so. Encoders of variable
     /// rate write what they like here.
     pub frame_rate: Option<(u32, u32)>,
+    /// seq_parameter_set_id.
+    pub id: u32,
+    /// How many pictures may come before one that is shown earlier, where the VUI or the profile says.
+    pub reorder: Option<u8>,
+    /// What the heads of slices are read by.
+    pub slices: SliceSyntax,
 }
 
 impl Sps {
@@ -68,15 +117,15 @@ impl Sps {
             return Err(Malformed::Field { what: "nal_unit_type", value: u32::from(nal_type) });
         }
         let (profile_idc, constraints, level_idc) = (b.byte(8)?, b.byte(8)?, b.byte(8)?);
-        let _seq_parameter_set_id = b.ue()?;
+        let id = b.ue()?;
         let format = if has_chroma_format(profile_idc) {
             Format::parse(&mut b)?
         } else {
-            Format { chroma_format_idc: 1, bit_depth_luma: 8, bit_depth_chroma: 8 }
+            Format { chroma_format_idc: 1, separate_planes: false, bit_depth_luma: 8, bit_depth_chroma: 8 }
         };
 
-        let _log2_max_frame_num_minus4 = b.ue()?;
-        skip_picture_order_count(&mut b)?;
+        let frame_num_bits = at_most(b.ue()?, 12, "log2_max_frame_num_minus4")?.saturating_add(4);
+        let order = PictureOrder::parse(&mut b)?;
         let _max_num_ref_frames = b.ue()?;
         let _gaps_in_frame_num_allowed = b.bit()?;
         let width_in_mbs = b.ue()?.saturating_add(1);
@@ -103,6 +152,13 @@ impl Sps {
             }
         }
 
+        // Cameras exist whose VUI is cut short; the picture is known without it.
+        let mut vui = Vui::default();
+        let _ = vui.parse(&mut b);
+        // Pictures in order: by their profile (A.2.1, and intra profiles by constraint_set3_flag), or since their
+        // order follows from that of decoding.
+        let is_intra_only = constraints & 0x10 != 0 && matches!(profile_idc, 44 | 86 | 100 | 110 | 122 | 244);
+        let in_order = profile_idc == 66 || is_intra_only || order == PictureOrder::Decoding;
         Ok(Self {
             profile_idc,
             constraints,
@@ -112,8 +168,15 @@ impl Sps {
             bit_depth_chroma: format.bit_depth_chroma,
             width,
             height,
-            // Cameras exist whose VUI is cut short; the picture is known without it.
-            frame_rate: frame_rate(&mut b).unwrap_or(None),
+            frame_rate: vui.frame_rate,
+            id,
+            reorder: if in_order { Some(0) } else { vui.reorder },
+            slices: SliceSyntax {
+                separate_planes: format.separate_planes,
+                frame_num_bits,
+                frame_mbs_only,
+                order_bits: if let PictureOrder::Told { bits } = order { bits } else { 0 },
+            },
         })
     }
 }
@@ -121,6 +184,7 @@ impl Sps {
 /// How samples are stored.
 struct Format {
     chroma_format_idc: u8,
+    separate_planes: bool,
     bit_depth_luma: u8,
     bit_depth_chroma: u8,
 }
@@ -128,9 +192,7 @@ struct Format {
 impl Format {
     fn parse(b: &mut Bits<'_>) -> Result<Self, Malformed> {
         let chroma_format_idc = at_most(b.ue()?, 3, "chroma_format_idc")?;
-        if chroma_format_idc == 3 {
-            b.skip(1)?; // separate_colour_plane_flag
-        }
+        let separate_planes = chroma_format_idc == 3 && b.bit()?;
         let bit_depth_luma = at_most(b.ue()?, 6, "bit_depth_luma_minus8")?.saturating_add(8);
         let bit_depth_chroma = at_most(b.ue()?, 6, "bit_depth_chroma_minus8")?.saturating_add(8);
         b.skip(1)?; // qpprime_y_zero_transform_bypass_flag
@@ -141,7 +203,7 @@ impl Format {
                 }
             }
         }
-        Ok(Self { chroma_format_idc, bit_depth_luma, bit_depth_chroma })
+        Ok(Self { chroma_format_idc, separate_planes, bit_depth_luma, bit_depth_chroma })
     }
 
     /// CropUnitX, and CropUnitY for frames (7.4.2.1.1).
@@ -186,53 +248,105 @@ fn skip_scaling_list(b: &mut Bits<'_>, size: u32) -> Result<(), Malformed> {
     Ok(())
 }
 
-fn skip_picture_order_count(b: &mut Bits<'_>) -> Result<(), Malformed> {
-    match b.ue()? {
-        0 => {
-            let _log2_max_pic_order_cnt_lsb_minus4 = b.ue()?;
-        }
-        1 => {
-            b.skip(1)?; // delta_pic_order_always_zero_flag
-            let _offset_for_non_ref_pic = b.se()?;
-            let _offset_for_top_to_bottom_field = b.se()?;
-            let count = at_most(b.ue()?, 255, "num_ref_frames_in_pic_order_cnt_cycle")?;
-            for _ in 0..count {
-                let _offset_for_ref_frame = b.se()?;
-            }
-        }
-        2 => {}
-        value => return Err(Malformed::Field { what: "pic_order_cnt_type", value }),
-    }
-    Ok(())
+/// How pictures tell their order (pic_order_cnt_type).
+#[derive(PartialEq, Eq)]
+enum PictureOrder {
+    /// Each slice does, in so many bits.
+    Told { bits: u8 },
+    /// By an expected cycle and differences from it.
+    Cycle,
+    /// They are shown as they are decoded.
+    Decoding,
 }
 
-/// Frames per second from the VUI (E.1.1), which begins with the flag of its presence.
-fn frame_rate(b: &mut Bits<'_>) -> Result<Option<(u32, u32)>, Malformed> {
-    if !b.bit()? {
-        return Ok(None);
-    }
-    if b.bit()? && b.byte(8)? == EXTENDED_SAR {
-        b.skip(32)?;
-    }
-    if b.bit()? {
-        b.skip(1)?; // overscan_appropriate_flag
-    }
-    if b.bit()? {
-        b.skip(4)?; // video_format, video_full_range_flag
-        if b.bit()? {
-            b.skip(24)?; // colour description
+impl PictureOrder {
+    fn parse(b: &mut Bits<'_>) -> Result<Self, Malformed> {
+        match b.ue()? {
+            0 => {
+                let bits = at_most(b.ue()?, 12, "log2_max_pic_order_cnt_lsb_minus4")?.saturating_add(4);
+                Ok(Self::Told { bits })
+            }
+            1 => {
+                b.skip(1)?; // delta_pic_order_always_zero_flag
+                let _offset_for_non_ref_pic = b.se()?;
+                let _offset_for_top_to_bottom_field = b.se()?;
+                let count = at_most(b.ue()?, 255, "num_ref_frames_in_pic_order_cnt_cycle")?;
+                for _ in 0..count {
+                    let _offset_for_ref_frame = b.se()?;
+                }
+                Ok(Self::Cycle)
+            }
+            2 => Ok(Self::Decoding),
+            value => Err(Malformed::Field { what: "pic_order_cnt_type", value }),
         }
     }
-    if b.bit()? {
-        let _chroma_sample_loc_type_top_field = b.ue()?;
-        let _chroma_sample_loc_type_bottom_field = b.ue()?;
+}
+
+/// What the VUI says (E.1.1), as far as it could be read.
+#[derive(Default)]
+struct Vui {
+    frame_rate: Option<(u32, u32)>,
+    reorder: Option<u8>,
+}
+
+impl Vui {
+    /// From the flag of its presence on.
+    fn parse(&mut self, b: &mut Bits<'_>) -> Result<(), Malformed> {
+        if !b.bit()? {
+            return Ok(());
+        }
+        if b.bit()? && b.byte(8)? == EXTENDED_SAR {
+            b.skip(32)?;
+        }
+        if b.bit()? {
+            b.skip(1)?; // overscan_appropriate_flag
+        }
+        if b.bit()? {
+            b.skip(4)?; // video_format, video_full_range_flag
+            if b.bit()? {
+                b.skip(24)?; // colour description
+            }
+        }
+        if b.bit()? {
+            let _chroma_sample_loc_type_top_field = b.ue()?;
+            let _chroma_sample_loc_type_bottom_field = b.ue()?;
+        }
+        if b.bit()? {
+            // Two ticks are a frame (E.2.1), also where frames are coded whole.
+            let (ticks, per_second) = (u64::from(b.bits(32)?).saturating_mul(2), u64::from(b.bits(32)?));
+            self.frame_rate = reduced(per_second, ticks);
+            b.skip(1)?; // fixed_frame_rate_flag
+        }
+        let mut has_hrd = false;
+        for _ in 0..2 {
+            if b.bit()? {
+                skip_hrd(b)?;
+                has_hrd = true;
+            }
+        }
+        // low_delay_hrd_flag, pic_struct_present_flag
+        b.skip(if has_hrd { 2 } else { 1 })?;
+        if b.bit()? {
+            b.skip(1)?; // motion_vectors_over_pic_boundaries_flag
+            for _ in 0..4 {
+                b.ue()?; // what a macroblock and its vectors take at most
+            }
+            self.reorder = Some(at_most(b.ue()?, REORDER_MAX, "max_num_reorder_frames")?);
+        }
+        Ok(())
     }
-    if !b.bit()? {
-        return Ok(None);
+}
+
+/// hrd_parameters (E.1.2).
+fn skip_hrd(b: &mut Bits<'_>) -> Result<(), Malformed> {
+    let count = at_most(b.ue()?, 31, "cpb_cnt_minus1")?;
+    b.skip(4 + 4)?; // bit_rate_scale, cpb_size_scale
+    for _ in 0..=count {
+        let _bit_rate_value_minus1 = b.ue()?;
+        let _cpb_size_value_minus1 = b.ue()?;
+        b.skip(1)?; // cbr_flag
     }
-    // Two ticks are a frame (E.2.1), also where frames are coded whole.
-    let (ticks, per_second) = (u64::from(b.bits(32)?).saturating_mul(2), u64::from(b.bits(32)?));
-    Ok(reduced(per_second, ticks))
+    b.skip(5 * 4) // lengths of delays, time_offset_length
 }
 
 /// The fraction `num / den` in its lowest terms; `None` if it is not a positive number in 32 bits each.

@@ -21,8 +21,15 @@ pub const NAL_PPS: u8 = 34;
 /// An access unit delimiter.
 pub const NAL_AUD: u8 = 35;
 
+/// The last type of slices, those reserved included (table 7-1).
+pub const NAL_SLICE_LAST: u8 = 31;
+/// Supplemental enhancement information before the slices.
+pub const NAL_SEI_PREFIX: u8 = 39;
+
 /// Aspect ratio given as two numbers rather than by a table (E.3.1).
 const EXTENDED_SAR: u8 = 255;
+/// Pictures that a decoder can hold back, and so the most that may be out of order (A.4.2).
+const REORDER_MAX: u8 = 15;
 /// Short-term reference picture sets in a sequence parameter set (7.4.3.2.1).
 const SHORT_TERM_SETS: u32 = 64;
 /// Pictures in one of them, which is the largest sps_max_dec_pic_buffering_minus1 (A.4.2).
@@ -37,6 +44,22 @@ const ARRAY: usize = 3;
 /// nal_unit_type (7.3.1.2); `None` for an empty slice.
 pub fn nal_type(nal: &[u8]) -> Option<u8> {
     nal.first().map(|b| b >> 1 & 0x3f)
+}
+
+/// nuh_layer_id (7.3.1.2): 0 for what every decoder shows.
+pub fn layer_id(nal: &[u8]) -> Option<u8> {
+    Some((nal.first()? & 1) << 5 | nal.get(1)? >> 3)
+}
+
+/// first_slice_segment_in_pic_flag of a slice (7.3.6.1).
+pub fn is_first_slice(nal: &[u8]) -> bool {
+    nal.get(2).is_some_and(|b| b & 0x80 != 0)
+}
+
+/// vps_video_parameter_set_id (7.3.2.1) or pps_pic_parameter_set_id (7.3.2.3).
+pub fn parameter_set_id(nal: &[u8]) -> Result<u32, Malformed> {
+    let mut b = Bits::rbsp(nal.get(2..).unwrap_or_default());
+    if nal_type(nal) == Some(NAL_VPS) { b.bits(4) } else { b.ue() }
 }
 
 /// Whether this is a slice of an intra random access picture, at which decoding can begin.
@@ -102,6 +125,10 @@ pub struct Sps {
     pub height: u32,
     /// Frames per second as a reduced fraction, where the VUI's timing says so.
     pub frame_rate: Option<(u32, u32)>,
+    /// sps_seq_parameter_set_id.
+    pub id: u32,
+    /// How many pictures may come before one that is shown earlier (sps_max_num_reorder_pics).
+    pub reorder: Option<u8>,
 }
 
 impl Sps {
@@ -120,7 +147,7 @@ impl Sps {
         let temporal_id_nesting = b.bit()?;
         let profile = Profile::parse(&mut b)?;
         skip_sub_layer_levels(&mut b, max_sub_layers_minus1)?;
-        let _sps_seq_parameter_set_id = b.ue()?;
+        let id = b.ue()?;
         let chroma_format_idc = h264::at_most(b.ue()?, 3, "chroma_format_idc")?;
         if chroma_format_idc == 3 {
             b.skip(1)?; // separate_colour_plane_flag
@@ -146,6 +173,9 @@ impl Sps {
         let bit_depth_luma = h264::at_most(b.ue()?, 8, "bit_depth_luma_minus8")?.saturating_add(8);
         let bit_depth_chroma = h264::at_most(b.ue()?, 8, "bit_depth_chroma_minus8")?.saturating_add(8);
 
+        let mut more = More::default();
+        // The picture is known without it, and what stands before some of it is long.
+        let _ = more.parse(&mut b, max_sub_layers_minus1);
         Ok(Self {
             profile,
             sub_layers: max_sub_layers_minus1.saturating_add(1),
@@ -155,8 +185,9 @@ impl Sps {
             bit_depth_chroma,
             width,
             height,
-            // The picture is known without it, and what stands before it is long.
-            frame_rate: frame_rate(&mut b, max_sub_layers_minus1).unwrap_or(None),
+            frame_rate: more.frame_rate,
+            id,
+            reorder: more.reorder,
         })
     }
 }
@@ -256,32 +287,46 @@ fn skip_sub_layer_levels(b: &mut Bits<'_>, max_sub_layers_minus1: u8) -> Result<
     b.skip(bits)
 }
 
-/// Frames per second from the VUI, from behind the bit depths on.
-fn frame_rate(b: &mut Bits<'_>, max_sub_layers_minus1: u8) -> Result<Option<(u32, u32)>, Malformed> {
-    let poc_lsb_bits = u32::from(h264::at_most(b.ue()?, 12, "log2_max_pic_order_cnt_lsb_minus4")?) + 4;
-    let ordering_infos = if b.bit()? { max_sub_layers_minus1.saturating_add(1) } else { 1 };
-    for _ in 0..ordering_infos {
-        skip_ue(b, 3)?;
-    }
-    skip_ue(b, 6)?; // sizes of coding and transform blocks
-    if b.bit()? && b.bit()? {
-        skip_scaling_lists(b)?;
-    }
-    b.skip(2)?; // amp_enabled_flag, sample_adaptive_offset_enabled_flag
-    if b.bit()? {
-        b.skip(4 + 4)?; // bit depths of PCM samples
-        skip_ue(b, 2)?;
-        b.skip(1)?; // pcm_loop_filter_disabled_flag
-    }
-    skip_short_term_sets(b)?;
-    if b.bit()? {
-        for _ in 0..limited(b.ue()?, LONG_TERM_PICTURES, "num_long_term_ref_pics_sps")? {
-            b.skip(poc_lsb_bits)?;
-            b.skip(1)?; // used_by_curr_pic_lt_sps_flag
+/// What stands behind the bit depths, as far as it could be read.
+#[derive(Default)]
+struct More {
+    frame_rate: Option<(u32, u32)>,
+    reorder: Option<u8>,
+}
+
+impl More {
+    fn parse(&mut self, b: &mut Bits<'_>, max_sub_layers_minus1: u8) -> Result<(), Malformed> {
+        let poc_lsb_bits = u32::from(h264::at_most(b.ue()?, 12, "log2_max_pic_order_cnt_lsb_minus4")?) + 4;
+        let ordering_infos = if b.bit()? { max_sub_layers_minus1.saturating_add(1) } else { 1 };
+        for _ in 0..ordering_infos {
+            let _max_dec_pic_buffering_minus1 = b.ue()?;
+            // The last one is that of all sub-layers.
+            self.reorder = Some(h264::at_most(b.ue()?, REORDER_MAX, "sps_max_num_reorder_pics")?);
+            let _max_latency_increase_plus1 = b.ue()?;
         }
+        skip_ue(b, 6)?; // sizes of coding and transform blocks
+        if b.bit()? && b.bit()? {
+            skip_scaling_lists(b)?;
+        }
+        b.skip(2)?; // amp_enabled_flag, sample_adaptive_offset_enabled_flag
+        if b.bit()? {
+            b.skip(4 + 4)?; // bit depths of PCM samples
+            skip_ue(b, 2)?;
+            b.skip(1)?; // pcm_loop_filter_disabled_flag
+        }
+        skip_short_term_sets(b)?;
+        if b.bit()? {
+            for _ in 0..limited(b.ue()?, LONG_TERM_PICTURES, "num_long_term_ref_pics_sps")? {
+                b.skip(poc_lsb_bits)?;
+                b.skip(1)?; // used_by_curr_pic_lt_sps_flag
+            }
+        }
+        b.skip(2)?; // sps_temporal_mvp_enabled_flag, strong_intra_smoothing_enabled_flag
+        if b.bit()? {
+            self.frame_rate = vui_frame_rate(b)?;
+        }
+        Ok(())
     }
-    b.skip(2)?; // sps_temporal_mvp_enabled_flag, strong_intra_smoothing_enabled_flag
-    if b.bit()? { vui_frame_rate(b) } else { Ok(None) }
 }
 
 /// vui_parameters up to its timing (E.2.1).

@@ -2,8 +2,11 @@
 
 pub mod aac;
 pub mod annexb;
+pub mod av1;
 pub mod avcc;
 mod bits;
 pub mod h264;
 pub mod h265;
+pub mod jpeg;
 pub mod mp3;
+pub mod opus;

@@ -306,6 +306,7 @@ pub(super) fn codec(codec: Option<Codec>) -> i32 {
         Some(Codec::H264) => CAMRILL_CODEC_H264,
         Some(Codec::H265) => CAMRILL_CODEC_H265,
         Some(Codec::Av1) => CAMRILL_CODEC_AV1,
+        Some(Codec::Mjpeg) => CAMRILL_CODEC_MJPEG,
         Some(Codec::Vp9) => CAMRILL_CODEC_VP9,
         Some(Codec::Aac) => CAMRILL_CODEC_AAC,
         Some(Codec::Mp3) => CAMRILL_CODEC_MP3,

@@ -11,7 +11,7 @@ use super::owned::{self, Handle, Owned, on};
 use super::settings::Values;
 use super::types::*;
 use crate::config;
-use crate::engine::{Engine, Event, HlsFile, HlsOptions};
+use crate::engine::{Event, HlsFile, HlsOptions};
 use crate::error::{Code, Error, Result};
 use crate::hls::Answer;
 use crate::media::Input;
@@ -184,6 +184,8 @@ pub unsafe extern "C" fn camrill_hls_write(hls: *mut camrill_hls_t, frame: *cons
                 // Only in here: a log line's callback, which comes after this, may free it.
                 let feed = (*hls).feed.as_mut();
                 let feed = feed.ok_or_else(|| Error::new(Code::State, "this HLS is made of a stream"))?;
+                // Refused before anything is packed: the same frame comes again.
+                engine.hls_write(id, &[])?;
                 let packed = feed.pack_whole(&frame, Input::Copied(&pieces))?;
                 engine.hls_write(id, &packed).inspect_err(|_| feed.lost_headers()).map(|()| CAMRILL_OK)
             })
@@ -250,7 +252,15 @@ pub unsafe extern "C" fn camrill_hls_get(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camrill_hls_free(hls: *mut camrill_hls_t) {
     // SAFETY: the caller's contract.
-    unsafe { owned::free(hls, Engine::hls_close) };
+    unsafe {
+        owned::free_with(hls, |hls, engine, id| {
+            if let Some(feed) = &mut hls.feed {
+                // Files that wait for on_file don't hold up the end of it; ENOENT is told below.
+                let _ = engine.hls_write(id, &feed.flush_whole());
+            }
+            engine.hls_close(id)
+        });
+    }
 }
 
 /// Hands what was told of a writer to its callbacks.

@@ -68,15 +68,29 @@ pub(super) unsafe fn on<H: Handle, T: Into<i32>>(
 /// # Safety
 /// As for [`on`]; it came from Box::into_raw, and the caller gives it up.
 pub(super) unsafe fn free<H: Handle>(handle: *mut H, close: impl FnOnce(&mut Engine, u32) -> Result<()>) {
+    // SAFETY: the caller's contract.
+    unsafe { free_with(handle, |_, engine, id| close(engine, id)) };
+}
+
+/// The same for what has a last word to the engine.
+///
+/// # Safety
+/// As for [`free`].
+pub(super) unsafe fn free_with<H: Handle>(
+    handle: *mut H,
+    close: impl FnOnce(&mut H, &mut Engine, u32) -> Result<()>,
+) {
     if handle.is_null() {
         return;
     }
     // SAFETY: the caller's contract.
-    let handle = unsafe { Box::from_raw(handle) };
-    let owned = handle.owned();
-    if let Ok(engine) = owned.engine() {
+    let mut freed = unsafe { Box::from_raw(handle) };
+    let id = freed.owned().id;
+    if let Ok(engine) = freed.owned().engine() {
         // SAFETY: the engine is there. ENOENT: it has ended by itself.
-        unsafe { call(engine, |handle| handle.with(|engine| close(engine, owned.id)).map(|()| CAMRILL_OK)) };
+        unsafe {
+            call(engine, |handle| handle.with(|engine| close(&mut freed, engine, id)).map(|()| CAMRILL_OK))
+        };
     }
 }
 

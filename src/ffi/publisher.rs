@@ -124,8 +124,9 @@ pub unsafe extern "C" fn camrill_publisher_free(publisher: *mut camrill_publishe
         return;
     }
     // SAFETY: it came from Box::into_raw, and the caller gives it up.
-    let publisher = unsafe { Box::from_raw(publisher) };
+    let mut publisher = unsafe { Box::from_raw(publisher) };
     let _ = guarded(|| {
+        publisher.flush();
         drop(publisher);
         Ok(())
     });
@@ -163,7 +164,27 @@ impl camrill_publisher_t {
             return Err(Error::new(Code::State, "the stream is no longer this publisher's"));
         }
         let packed = self.feed.pack(frame, input)?;
+        if frame.flags & CAMRILL_FRAME_DISCONTINUITY != 0 && self.feed.waits_for_key() {
+            // Asks for a keyframe.
+            self.sender.set_dropped();
+            self.sender.wake();
+        }
+        if packed.is_empty() {
+            return Ok(());
+        }
         self.queue(packed)
+    }
+
+    /// Sends what there is of an access unit that nothing says the end of.
+    fn flush(&mut self) {
+        if self.sender.is_forked() || self.sender.is_closed() {
+            return;
+        }
+        let packed = self.feed.flush();
+        if !packed.is_empty() {
+            // Nobody is left to be told that it was dropped.
+            let _ = self.queue(packed);
+        }
     }
 
     fn queue(&mut self, packed: Packed) -> Result<()> {

@@ -241,7 +241,15 @@ pub unsafe extern "C" fn camrill_recorder_cut(recorder: *mut camrill_recorder_t,
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camrill_recorder_free(recorder: *mut camrill_recorder_t) {
     // SAFETY: the caller's contract.
-    unsafe { owned::free(recorder, Engine::dvr_close) };
+    unsafe {
+        owned::free_with(recorder, |recorder, engine, id| {
+            if let Some(feed) = &mut recorder.feed {
+                // ENOENT is told below.
+                let _ = engine.dvr_write(id, &feed.flush_whole());
+            }
+            engine.dvr_close(id)
+        });
+    }
 }
 
 /// Has the recorder that the configuration (`dvr`) keeps for a stream begin to write, as

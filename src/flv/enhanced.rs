@@ -53,7 +53,7 @@ pub(super) fn fourcc(codec: Codec) -> Option<u32> {
         Codec::Opus => Some(OPUS),
         Codec::Mp3 => Some(MP3),
         Codec::Other(fourcc) if fourcc >= 16 => Some(fourcc),
-        Codec::Other(_) | Codec::G711A | Codec::G711U | Codec::Script => None,
+        Codec::Other(_) | Codec::Mjpeg | Codec::G711A | Codec::G711U | Codec::Script => None,
     }
 }
 

@@ -56,7 +56,9 @@ pub(super) fn entry(frame: &Frame) -> Option<Result<Entry, Malformed>> {
         Codec::Aac => aac(record),
         Codec::Mp3 => mp3(record),
         Codec::Opus => opus(record),
-        Codec::Vp8 | Codec::G711A | Codec::G711U | Codec::Other(_) | Codec::Script => return None,
+        Codec::Vp8 | Codec::Mjpeg | Codec::G711A | Codec::G711U | Codec::Other(_) | Codec::Script => {
+            return None;
+        }
     })
 }
 

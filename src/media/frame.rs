@@ -30,6 +30,8 @@ pub enum Codec {
     Vp9,
     /// VP8.
     Vp8,
+    /// JPEG pictures, no header.
+    Mjpeg,
     /// AAC, payload as raw frames, header an AudioSpecificConfig.
     Aac,
     /// MP3, no header.
@@ -62,6 +64,7 @@ impl fmt::Display for Codec {
             Self::Av1 => "AV1",
             Self::Vp9 => "VP9",
             Self::Vp8 => "VP8",
+            Self::Mjpeg => "MJPEG",
             Self::Aac => "AAC",
             Self::Mp3 => "MP3",
             Self::Opus => "Opus",

@@ -17,6 +17,6 @@ pub use elementary::{Elementary, Nal, START_CODE, VideoConfig};
 pub use frame::{Codec, Frame, Kind, Role};
 pub use lane::{Lane, Mux};
 pub use mix::MixQueue;
-pub use pack::{AudioFormat, Input, PackError, Packed, Packer};
+pub use pack::{Input, PackError, Packed, Packer, Setup, Write};
 pub use ring::{Headers, Ring, RingLimits, Start};
 pub use track::{AudioTrack, VideoTrack, audio_track, video_track};

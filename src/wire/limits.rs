@@ -39,8 +39,12 @@ pub const AMF_STRING_BYTES: usize = 64 * 1024;
 /// Bytes of all strings and names in one AMF message, counted as often as they are referred to.
 pub const AMF_TEXT_BYTES: usize = 1024 * 1024;
 
+/// The longest parameter sets and audio configuration that a host gives once, in bytes.
+pub const TRACK_CONFIG_BYTES: usize = 64 * 1024;
 /// Pieces in which an encoder may hand over a frame.
 pub const FRAME_PIECES: usize = 64;
+/// Audio frames that an encoder may hand over at once: some seconds.
+pub const AUDIO_FRAMES_PER_WRITE: usize = 512;
 /// NAL units in one access unit.
 pub const NALS_PER_ACCESS_UNIT: usize = 512;
 /// Parameter sets of one kind in a decoder configuration.

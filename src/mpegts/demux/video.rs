@@ -9,12 +9,7 @@ use smallvec::SmallVec;
 use super::pes::Times;
 use crate::codec::{annexb, avcc, h264, h265};
 use crate::media::{Codec, Frame, Kind, Role};
-use crate::wire::{Malformed, Reader, limits};
-
-/// payloadType of a recovery point (H.264, D.1.1).
-const SEI_RECOVERY_POINT: u32 = 6;
-/// The last nal_unit_type of H.265 that is a slice (table 7-1).
-const H265_SLICE_LAST: u8 = 31;
+use crate::wire::limits;
 
 /// A video track.
 #[derive(Debug)]
@@ -126,7 +121,7 @@ impl Video {
                 Some(h265::NAL_PPS) => Nal::ParameterSet(2),
                 Some(h265::NAL_AUD) => Nal::Delimiter,
                 _ if h265::is_irap(nal) => Nal::KeySlice,
-                Some(..=H265_SLICE_LAST) => Nal::Slice,
+                Some(..=h265::NAL_SLICE_LAST) => Nal::Slice,
                 _ => Nal::Other,
             };
         }
@@ -136,7 +131,7 @@ impl Video {
             Some(h264::NAL_AUD) => Nal::Delimiter,
             Some(h264::NAL_IDR) => Nal::KeySlice,
             Some(1..=4) => Nal::Slice,
-            Some(h264::NAL_SEI) if has_recovery_point(nal).unwrap_or(false) => Nal::RecoveryPoint,
+            Some(h264::NAL_SEI) if h264::recovery_point(nal).is_some() => Nal::RecoveryPoint,
             _ => Nal::Other,
         }
     }
@@ -178,33 +173,5 @@ impl Video {
             }
         }
         out.freeze()
-    }
-}
-
-/// Whether a NAL unit of supplemental information tells a recovery point (H.264, 7.3.2.3.1). Emulation
-/// prevention is let stand: it is in what is passed over, if anywhere.
-fn has_recovery_point(nal: &[u8]) -> Result<bool, Malformed> {
-    let mut r = Reader::new(nal);
-    r.skip(1)?;
-    // What is left in the end are the trailing bits.
-    while r.remaining() > 1 {
-        let [kind, size] = [number(&mut r)?, number(&mut r)?];
-        if kind == SEI_RECOVERY_POINT {
-            return Ok(true);
-        }
-        r.skip(usize::try_from(size).unwrap_or(usize::MAX))?;
-    }
-    Ok(false)
-}
-
-/// A number in bytes of 255 and a last one.
-fn number(r: &mut Reader<'_>) -> Result<u32, Malformed> {
-    let mut value = 0u32;
-    loop {
-        let byte = r.u8()?;
-        value = value.saturating_add(byte.into());
-        if byte != u8::MAX {
-            return Ok(value);
-        }
     }
 }
