@@ -63,9 +63,11 @@ func publisherOf(t *testing.T, engine *Engine, from *flv.Clip) *Publisher {
 	return publisher
 }
 
+// write writes all frames, and polls the engine between them: the queue holds few.
 func write(t *testing.T, publisher *Publisher, from *flv.Clip) {
 	t.Helper()
 	for _, frame := range from.Frames {
+		good(t, publisher.engine.Poll(0))
 		if frame.Video {
 			good(t, publisher.WriteVideo(frame.Data, frame.Pts, frame.Dts, 0))
 		} else {
@@ -190,7 +192,9 @@ func TestRtmpdumpReadsWhatIsPublished(t *testing.T) {
 	good(t, err)
 	path := filepath.Join(t.TempDir(), "out.flv")
 	url := fmt.Sprintf("rtmp://127.0.0.1:%d/live/camera", port)
-	dump := exec.Command("stdbuf", "-o0", "rtmpdump", "-q", "-v", "-r", url, "-o", path)
+	dump := exec.Command("stdbuf", "-o0", "rtmpdump", "-q", "-v", "-r", url, "-o", "-")
+	dump.Stdout, err = os.Create(path)
+	good(t, err)
 	good(t, dump.Start())
 	defer func() {
 		_ = dump.Process.Kill()
@@ -235,14 +239,21 @@ func TestAPlayerGetsWhatIsPublished(t *testing.T) {
 	good(t, err)
 	sent := clip(t)
 	publisher := publisherOf(t, engine, sent)
-	// The encoder is another goroutine, and so another thread.
-	wrote := make(chan struct{})
+	// The encoder is another goroutine, and so another thread. It is asked for each frame: the queue holds few.
+	next, wrote := make(chan flv.Frame), make(chan error)
 	go func() {
-		defer close(wrote)
-		write(t, publisher, sent)
+		for frame := range next {
+			wrote <- publisher.Write(map[bool]int{true: CodecH264, false: CodecAAC}[frame.Video], frame.Data,
+				frame.Pts, frame.Dts, 0)
+		}
 	}()
+	for _, frame := range sent.Frames {
+		next <- frame
+		good(t, engine.Poll(0))
+		good(t, <-wrote)
+	}
+	close(next)
 	until(t, func() bool { return len(packets) >= len(sent.Frames) }, engine)
-	<-wrote
 	good(t, player.Pause(true))
 	good(t, player.Pause(false))
 	if tracks[0].Width != 640 || tracks[0].Height != 360 || !reflect.DeepEqual(tracks[0].Config, sent.VideoConfig) ||

@@ -28,6 +28,7 @@ async function main([path, port = '1935', fast]) {
     if (!fast && wait > 0) await sleep(wait);
     if (isVideo) publisher.writeVideo(data, ptsUs, dtsUs);
     else publisher.writeAudio(data, ptsUs);
+    engine.poll(); // so that the queue is never full, however fast this goes
   }
   console.log(publisher.stats());
   publisher.close();

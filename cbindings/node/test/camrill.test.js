@@ -45,8 +45,10 @@ const tracks = {
   audioConfig: clip.audioConfig,
 };
 
-function write(publisher, frames = clip.frames) {
+// Polls between the frames: the queue holds few, and an encoder's come slowly.
+function write(engine, publisher, frames = clip.frames) {
   for (const { isVideo, data, ptsUs, dtsUs } of frames) {
+    engine.poll();
     assert(isVideo ? publisher.writeVideo(data, ptsUs, dtsUs) : publisher.writeAudio(data, ptsUs));
   }
 }
@@ -162,12 +164,13 @@ test('rtmpdump reads what is published', async () => {
   const running = engine.run();
   const out = path.join(folder, 'out.flv');
   const url = `rtmp://127.0.0.1:${engine.port('rtmp')}/live/camera`;
-  const dump = spawn('stdbuf', ['-o0', 'rtmpdump', '-q', '-v', '-r', url, '-o', out], { stdio: 'ignore' });
+  const stdio = ['ignore', fs.openSync(out, 'w'), 'ignore'];
+  const dump = spawn('stdbuf', ['-o0', 'rtmpdump', '-q', '-v', '-r', url, '-o', '-'], { stdio });
   try {
     await until(() => events.includes(camrill.EVENT_PLAY));
     assert.equal(engine.clients()[0].name, 'camera');
     const publisher = new camrill.Publisher(engine, tracks);
-    write(publisher);
+    write(engine, publisher);
     assert.equal(publisher.stats().written, clip.frames.length);
     let came = null;
     await until(() => {
@@ -194,7 +197,7 @@ test('a player gets what is published', async () => {
   const onPacket = (packet) => packets.push(packet);
   const player = new camrill.Player(engine, { app: 'live', name: 'camera', flags: camrill.PLAYER_STORED, onPacket });
   const publisher = new camrill.Publisher(engine, tracks);
-  write(publisher);
+  write(engine, publisher);
   await until(() => packets.length >= clip.frames.length);
   assert.deepEqual([player.video.width, player.video.height], [640, 360]);
   assert(player.video.config.equals(clip.videoConfig) && player.audio.config.equals(clip.audioConfig));
@@ -241,7 +244,7 @@ test('engines come and go in bounded memory', async () => {
     engine.run();
     let got = 0;
     new camrill.Player(engine, { app: 'live', name: 'camera', onPacket: () => got++ });
-    write(new camrill.Publisher(engine, { ...tracks, needKeyframe() {} }), few);
+    write(engine, new camrill.Publisher(engine, { ...tracks, needKeyframe() {} }), few);
     await until(() => got >= few.length);
     await engine.close();
   };

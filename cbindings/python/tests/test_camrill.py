@@ -54,12 +54,16 @@ def publisher_of(engine: camrill.Engine, clip: Flv, **more: Any) -> camrill.Publ
     )
 
 
-def write(publisher: camrill.Publisher, clip: Flv, kind: Callable[[bytes], Any] = bytes) -> None:
+def write(
+    engine: camrill.Engine, publisher: camrill.Publisher, clip: Flv, kind: Callable[[bytes], Any] = bytes
+) -> None:
     for frame in clip.frames:
+        engine.poll(0)  # the queue holds few frames, and an encoder's come slowly
         if frame.is_video:
             assert publisher.write_video(kind(frame.data), frame.pts_us, frame.dts_us)
         else:
             assert publisher.write_audio(kind(frame.data), frame.pts_us)
+    engine.poll(0)
 
 
 class Layout(unittest.TestCase):
@@ -188,12 +192,13 @@ class RoundTrip(unittest.TestCase):
         with serving(on_event=told) as engine, tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "out.flv"
             url = f"rtmp://127.0.0.1:{engine.port('rtmp')}/live/camera"
-            dump = subprocess.Popen(["stdbuf", "-o0", "rtmpdump", "-q", "-v", "-r", url, "-o", str(path)])
+            with path.open("wb") as out_file:
+                dump = subprocess.Popen(["stdbuf", "-o0", "rtmpdump", "-q", "-v", "-r", url, "-o", "-"], stdout=out_file)
             try:
                 until(engine, plays.is_set)
                 self.assertEqual([client.name for client in engine.clients()], ["camera"])
                 publisher = publisher_of(engine, self.clip)
-                write(publisher, self.clip)
+                write(engine, publisher, self.clip)
                 self.assertEqual(publisher.stats().written, len(self.clip.frames))
 
                 def came() -> Optional[Flv]:
@@ -230,7 +235,7 @@ class RoundTrip(unittest.TestCase):
                     engine, app="live", name="camera", flags=camrill.PLAYER_STORED, on_packet=packets.append
                 )
                 publisher = publisher_of(engine, self.clip)
-                write(publisher, self.clip, kind)
+                write(engine, publisher, self.clip, kind)
                 until(engine, lambda: len(packets) >= len(self.clip.frames))
                 assert player.video and player.audio
                 self.assertEqual((player.video.width, player.video.height), (640, 360))
@@ -264,7 +269,7 @@ class Files(unittest.TestCase):
             path = str(Path(folder) / "a.flv")
             recorder = camrill.Recorder(engine, path, app="live", name="camera", on_file=done.append)
             publisher = publisher_of(engine, clip)
-            write(publisher, clip)
+            write(engine, publisher, clip)
             until(engine, lambda: len([file for file in files if file.kind == camrill.HLS_SEGMENT]) >= 4)
             self.assertIn(b"#EXTINF", hls.get())
             segment = next(file for file in files if file.kind == camrill.HLS_SEGMENT)
@@ -325,7 +330,19 @@ class Loops(unittest.TestCase):
                 camrill.Player(engine, app="live", name="camera", on_packet=packets.append)
                 await asyncio.sleep(0)
                 publisher = publisher_of(engine, clip)
-                thread = threading.Thread(target=write, args=(publisher, clip))
+
+                def encode() -> None:
+                    for frame in clip.frames:
+                        while publisher.stats().queued_bytes > 0:
+                            time.sleep(0)
+                        assert publisher.write(
+                            camrill.CODEC_H264 if frame.is_video else camrill.CODEC_AAC,
+                            frame.data,
+                            frame.pts_us,
+                            frame.dts_us,
+                        )
+
+                thread = threading.Thread(target=encode)
                 thread.start()
                 end = time.monotonic() + 30
                 while len(packets) < len(clip.frames) and time.monotonic() < end:
@@ -382,7 +399,7 @@ class Leaks(unittest.TestCase):
                 camrill.Player(engine, app="live", name="camera", on_packet=packets.append)
                 publisher = publisher_of(engine, clip, need_keyframe=lambda: None)
                 engine.call(lambda: None)
-                write(publisher, clip)
+                write(engine, publisher, clip)
                 until(engine, lambda: len(packets) >= len(clip.frames))
                 engine.call(lambda: None)  # never runs
 

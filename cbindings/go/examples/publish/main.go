@@ -35,26 +35,22 @@ func main() {
 		AudioConfig: clip.AudioConfig,
 	}})
 	check(err)
-	// The encoder's goroutine; the loop has this one.
-	go func() {
-		begin := time.Now()
-		for _, frame := range clip.Frames {
-			if len(os.Args) < 4 {
-				time.Sleep(time.Until(begin.Add(time.Duration(frame.Dts) * time.Microsecond)))
-			}
-			if frame.Video {
-				err = publisher.WriteVideo(frame.Data, frame.Pts, frame.Dts, 0)
-			} else {
-				err = publisher.WriteAudio(frame.Data, frame.Pts)
-			}
-			if err != nil {
-				log.Print(err)
-			}
+	// An encoder would have a goroutine of its own. This writes where the loop runs, so that however fast it goes
+	// the queue is never full.
+	begin := time.Now()
+	for _, frame := range clip.Frames {
+		due := begin.Add(time.Duration(frame.Dts) * time.Microsecond)
+		for wait := time.Until(due); len(os.Args) < 4 && wait > 0; wait = time.Until(due) {
+			check(engine.Poll(int(wait.Milliseconds()) + 1))
 		}
-		publisher.Close()
-		engine.Stop()
-	}()
-	check(engine.Run())
+		if frame.Video {
+			check(publisher.WriteVideo(frame.Data, frame.Pts, frame.Dts, 0))
+		} else {
+			check(publisher.WriteAudio(frame.Data, frame.Pts))
+		}
+		check(engine.Poll(0))
+	}
+	publisher.Close()
 }
 
 func check(err error) {
