@@ -94,9 +94,10 @@ lint:
 	$(CARGO) clippy --all-targets --features tls -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --lib
 
-# The header's own test writes it when it is asked to.
+# The header's own test writes it when it is asked to; other languages read it.
 header:
 	CAMRILL_HEADER=write $(CARGO) test --test header
+	python3 cbindings/generate.py
 
 # So does the directive reference's.
 docs:
@@ -105,7 +106,7 @@ docs:
 # Under sudo there is often no cargo: what was built before is then installed as it stands.
 install: $(if $(shell command -v $(CARGO)),build)
 	$(INSTALL) -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR))
-	$(INSTALL) -m 644 include/camrill.h $(DESTDIR)$(INCLUDEDIR)/
+	$(INSTALL) -m 644 include/camrill.h include/camrill.hpp $(DESTDIR)$(INCLUDEDIR)/
 	$(INSTALL) -m 644 $(RELEASE)/libcamrill.a $(DESTDIR)$(LIBDIR)/
 	$(INSTALL) -m 755 $(RELEASE)/libcamrill.so $(DESTDIR)$(LIBDIR)/libcamrill.so.$(VERSION)
 	ln -sf libcamrill.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
@@ -116,7 +117,7 @@ install: $(if $(shell command -v $(CARGO)),build)
 	$(INSTALL) -m 755 $(RELEASE)/camrill-server $(DESTDIR)$(BINDIR)/
 
 uninstall:
-	rm -f $(DESTDIR)$(INCLUDEDIR)/camrill.h $(DESTDIR)$(BINDIR)/camrill-server
+	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,camrill.h camrill.hpp) $(DESTDIR)$(BINDIR)/camrill-server
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libcamrill.a libcamrill.so $(SONAME) \
 		libcamrill.so.$(VERSION) pkgconfig/camrill.pc)
 

@@ -79,6 +79,7 @@ fn install_and_uninstall(lib: &str, more: &[&str]) {
     let mut expected = vec![
         "usr/bin/camrill-server".to_owned(),
         "usr/include/camrill.h".to_owned(),
+        "usr/include/camrill.hpp".to_owned(),
         format!("{lib}/libcamrill.a"),
         format!("{lib}/libcamrill.so -> libcamrill.so.0"),
         format!("{lib}/libcamrill.so.0 -> libcamrill.so.{version}"),
