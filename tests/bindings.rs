@@ -70,6 +70,30 @@ fn what_is_generated_is_fresh() {
     succeeds(Command::new("python3").arg(repository("cbindings/generate.py")).arg("--check"));
 }
 
+/// The C++ of the page of languages compiles as it stands there.
+#[test]
+fn what_the_page_says_compiles() {
+    let page = std::fs::read_to_string(repository("docs/languages.md")).expect("the page");
+    let code = page.split("```cpp\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let dir = TempDir::new();
+    let source = dir.join("page.cpp");
+    std::fs::write(&source, code).expect("a file");
+    for compiler in ["g++", "clang++"] {
+        let mut command = Command::new(compiler);
+        command.args([
+            "-std=c++11",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-Wshadow",
+            "-pedantic",
+            "-fsyntax-only",
+            "-I",
+        ]);
+        succeeds(command.arg(repository("include")).arg(&source));
+    }
+}
+
 #[test]
 fn versions_agree() {
     let version = env!("CARGO_PKG_VERSION");
