@@ -355,7 +355,7 @@ static void of_own_frames(void)
     check_memory(hls, 1);
     /* Any time there is. */
     for (i = 0; i < 6; i++) {
-        static const int64_t times[] = {INT64_MAX, INT64_MIN, -1, 0, INT64_MIN, INT64_MAX - 40000};
+        static const int64_t times[] = {INT64_MAX, INT64_MIN + 1, -1, 0, INT64_MIN + 1, INT64_MAX - 40000};
         clock_us = times[i] > INT64_MAX - 40000 ? INT64_MAX - 40000 : times[i];
         EQ(write_video(hls, i % 2 == 0, 100), 0);
     }

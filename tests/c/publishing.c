@@ -131,7 +131,8 @@ static void invalid_frames(void)
     size = access_unit(data, 1, 10, 1);
     EQ(write_frame(c.publisher, CAMRILL_CODEC_H264, data, 38, 0), 0);
     EQ(write_frame(c.publisher, CAMRILL_CODEC_H264, data + 38, size - 38, INT64_MAX), 0);
-    EQ(write_frame(c.publisher, CAMRILL_CODEC_H264, data, size, INT64_MIN), 0);
+    EQ(write_frame(c.publisher, CAMRILL_CODEC_H264, data, size, INT64_MIN), CAMRILL_EINVAL);
+    EQ(write_frame(c.publisher, CAMRILL_CODEC_H264, data, size, INT64_MIN + 1), 0);
     EQ(write_frame(c.publisher, CAMRILL_CODEC_H264, data, size, -1), 0);
     EQ(write_frame(c.publisher, CAMRILL_CODEC_H264, data, size, 0), 0);
     {

@@ -239,7 +239,7 @@ static void arguments(void)
     REFUSED(config.preroll_ms = 60001, "preroll_ms");
     REFUSED(config.preroll_bytes = 1, "preroll_bytes");
     REFUSED(config.max_bytes = UINT64_MAX, "max_bytes");
-    REFUSED(config.tracks.video_codec = 5, "video_codec is 5");
+    REFUSED(config.tracks.video_codec = 7, "video_codec is 7");
     REFUSED(config.tracks.video_codec = 0, "neither");
     REFUSED(config.app = "live", "name is NULL");
     REFUSED((config.app = "live", config.name = "a/b"), "name is \"a/b\"");
@@ -345,7 +345,7 @@ static void of_own_frames(void)
 /* Frames at every time there is, in both containers: files that are whole. */
 static void any_times(void)
 {
-    static const int64_t times[] = {0, INT64_MAX - 40000, INT64_MIN, -1, INT64_MIN, INT64_MAX - 40000, 1};
+    static const int64_t times[] = {0, INT64_MAX - 40000, INT64_MIN + 1, -1, INT64_MIN + 1, INT64_MAX - 40000, 1};
     struct host h;
     camrill_recorder_config_t config;
     camrill_recorder_t *r;

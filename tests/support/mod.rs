@@ -7,6 +7,7 @@
 #![allow(dead_code)] // each test file takes what it needs
 
 pub(crate) mod backend;
+pub(crate) mod c_api;
 pub(crate) mod certificates;
 pub(crate) mod certs;
 pub(crate) mod clients;

@@ -142,7 +142,10 @@ impl fmt::Display for PackError {
         match self {
             Self::Empty => f.write_str("there is no picture, parameter set or audio frame in it"),
             Self::NoStartCode => f.write_str("byte 0: no Annex B start code (00 00 01 or 00 00 00 01)"),
-            Self::NoParameterSets { at } => write!(f, "byte {at}: a picture came before its parameter sets"),
+            Self::NoParameterSets { at } => write!(
+                f,
+                "byte {at}: a picture came before its parameter sets (SPS and PPS; of H.265 the VPS too)"
+            ),
             Self::SecondPicture { at } => {
                 write!(f, "byte {at}: a second picture begins; one access unit at a time expected")
             }
