@@ -149,7 +149,7 @@ fn structs() -> BTreeMap<String, Vec<String>> {
             };
             Some(name.rsplit([' ', '*']).next().unwrap_or_default().to_owned())
         };
-        found.insert(name.trim().to_owned(), body.lines().filter_map(field).collect());
+        found.insert(name.trim().to_owned(), body.split_inclusive(';').filter_map(field).collect());
     }
     found
 }

@@ -29,6 +29,7 @@ fn program(name: &str) -> PathBuf {
             "encoder-thread",
             "epoll-loop",
             "own-page",
+            "play-url",
             "record-on-trigger",
             "relay",
             "smallest-server",
@@ -307,6 +308,53 @@ fn record_on_trigger_records_what_came_before() {
 }
 
 /// What one server is sent another one has, tag by tag, also when that comes only later.
+/// What it has written, decoded, against the source.
+#[test]
+fn play_url_writes_what_decoders_take() {
+    let dir = TempDir::new();
+    let clip = clients::cut(&dir, 0, 2);
+    let server = Process::start(logged("smallest-server").arg("127.0.0.1:0"));
+    let port = number(&server.wait_log(1, "rtmp listening on"), "127.0.0.1:");
+    let url = format!("rtmp://127.0.0.1:{port}/live/test");
+    let ffmpeg = |file: &Path, output: &[&str]| {
+        let mut command = Command::new("ffmpeg");
+        command.args(["-hide_banner", "-loglevel", "error", "-i"]).arg(file).args(output).arg("-");
+        let out = command.output().expect("ffmpeg");
+        assert!(out.status.success() && out.stderr.is_empty(), "{}", text(&out.stderr));
+        out.stdout
+    };
+    let pictures = ["-map", "0:v", "-fps_mode", "passthrough", "-f", "md5"];
+    let sounds = ["-map", "0:a", "-c", "copy", "-f", "adts"];
+    // From a server until it is told to end, and a file to its own end.
+    for from in [&url, &clip.display().to_string()] {
+        let (video, audio) = (dir.join("out.h264"), dir.join("out.aac"));
+        let mut player = Process::start(logged("play-url").arg(from).args([&video, &audio]));
+        if from == &url {
+            server.wait_log(1, "plays");
+            clients::publish(clients::ffmpeg(), &clip, &url).finish();
+            player.wait_log(1, "; again in ");
+            player.terminate();
+        } else {
+            player.wait_log(1, "everything has been played");
+        }
+        assert!(player.wait_end(Duration::from_secs(3)).is_some_and(|status| status.success()));
+        player.wait_log(1, "video: codec 1, 640x360");
+        player.wait_log(1, "audio: codec 2, 44100 Hz, 2 channels");
+        let count = flv::frames(&flv::read(&clip)).len();
+        player.wait_log(1, &format!("{count} frames, "));
+        assert_eq!(text(&ffmpeg(&video, &pictures)), text(&ffmpeg(&clip, &pictures)), "{from}");
+        assert!(std::fs::read(&audio).expect("a file") == ffmpeg(&clip, &sounds), "{from}");
+    }
+    let wrong =
+        Command::new(program("play-url")).arg("ftp://a/b").args([dir.join("v"), dir.join("a")]).output();
+    let wrong = wrong.expect("the program");
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(text(&wrong.stderr).contains("rtmp[s]://"), "{}", text(&wrong.stderr));
+    let out = Command::new(program("play-url")).output().expect("the program");
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).starts_with("usage: play-url"));
+}
+
 #[test]
 fn relay_takes_a_stream_from_one_server_to_another() {
     let dir = TempDir::new();

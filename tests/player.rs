@@ -110,11 +110,11 @@ impl<'a> Played<'a> {
     #[track_caller]
     fn until(&self, state: RelayState, times: usize) -> PlayerNews {
         self.wait(&format!("{state:?} {times} times"), |given, _| {
-            let news = given.iter().filter_map(|given| match given {
+            let mut news = given.iter().filter_map(|given| match given {
                 Given::News(news) if news.state == state => Some(news.clone()),
                 _ => None,
             });
-            news.skip(times - 1).next()
+            news.nth(times - 1)
         })
     }
 
@@ -362,6 +362,53 @@ fn a_short_publish_of_one_track_is_not_waited_for_when_it_is_over() {
     played.until(RelayState::Idle, 1);
     assert_same(&played.packets(1), &media(&frames), 0);
     assert_eq!(played.tracks()[0].audio, None);
+}
+
+#[test]
+fn one_frame_is_given_though_no_other_comes() {
+    let host = Host::start("");
+    let played = Played::start(&host, stream("s"));
+    let mut publisher = host.publish("s");
+    publisher.send_all(&[Media::video_header(0, 1), Media::key(0, 300)]);
+    played.packets(1);
+    assert_eq!(played.kinds(), "2tk");
+    publisher.close();
+}
+
+/// Each with a lane of its own, whoever comes first.
+#[test]
+fn who_wants_one_track_takes_nothing_from_who_wants_both() {
+    let host = Host::start("");
+    let elementary = PlayerOptions { format: PacketFormat::Elementary, ..stream("test") };
+    let sound = Played::start(&host, PlayerOptions { video: false, ..elementary.clone() });
+    let (clip, all) = clip();
+    let encoder = Encoder::publish(&host);
+    encoder.write(clip.headers());
+    encoder.write(clip.frames(0..2_500_000, 0));
+    let heard = |given: &[Given]| packets(given).last().is_some_and(|packet| packet.dts > 2_450_000);
+    sound.wait("sound", |given, _| heard(given).then_some(()));
+    let both = Played::start(&host, elementary.clone());
+    let sight = Played::start(&host, PlayerOptions { audio: false, ..elementary });
+    encoder.write(clip.frames(2_500_000..i64::MAX, 2_500_000));
+    let end = |played: &Played| {
+        played.wait("the last GOP", |given, _| {
+            let all = packets(given);
+            (all.last()?.dts > 9_900_000).then_some(all)
+        })
+    };
+    let (both, sight, sound) = (end(&both), end(&sight), end(&sound));
+    let start = both[0].dts;
+    assert!(both[0].is_key && both[0].kind == Kind::Video && start <= 2_500_000 && start > 0);
+    let expected = |kind| all.iter().filter(move |frame| frame.kind == kind && frame.role != Role::Header);
+    let from_start = |frame: &&Frame| frame.dts >= start;
+    let count = expected(Kind::Video).filter(from_start).count();
+    assert!(of(&both, Kind::Video).len() >= count - 1 && of(&both, Kind::Video).len() <= count);
+    let shared = sight.len().min(of(&both, Kind::Video).len());
+    assert_eq!(sight[..shared], of(&both, Kind::Video)[..shared]);
+    let sounds = of(&both, Kind::Audio);
+    let from = sound.iter().position(|packet| packet.dts == sounds[0].dts).expect("the same sound");
+    let shared = sounds.len().min(sound.len() - from);
+    assert_eq!(sounds[..shared], sound[from..from + shared]);
 }
 
 #[test]

@@ -1,3 +1,5 @@
+/// <reference types="node" />
+
 /**
  * A live-streaming engine: publish from an encoder, play to frames, serve. It is the C library, by way of koffi.
  *
@@ -11,7 +13,7 @@
  * How it waits: Node can't wait for a descriptor that it didn't make. While `run()` goes on, poll(2) waits for the
  * engine's descriptor on a thread of libuv's pool (one of four, unless UV_THREADPOOL_SIZE says more), and the turn itself
  * runs on Node's thread. So nothing is done while nothing happens, and each turn costs two hops between threads, some
- * 50 µs. A program that serves many players should use the C server, or a thread of its own (a Worker).
+ * 100 µs. A program that serves many players should use the C server, or a thread of its own (a Worker).
  */
 export * from './constants';
 

@@ -413,6 +413,7 @@ impl Engine {
                 Alarm::Kept(conn) => self.on_kept_alarm(now, conn),
                 #[cfg(feature = "http")]
                 Alarm::Backend(id) => self.on_backend_alarm(now, id),
+                Alarm::Player(id) => self.ready_player(id),
                 Alarm::Dial(id) => self.on_dial_alarm(now, id),
                 #[cfg(feature = "hls")]
                 Alarm::Hls(id) => self.on_hls_alarm(now, id),

@@ -4,31 +4,27 @@
 //! something ([`Event::PlayerReady`]) and takes it with [`Engine::player_next`], so that pausing and closing hold at
 //! once. What comes of a URL is a stream in no hub: nobody else finds it, and nothing of the engine's reads it.
 
-use std::collections::VecDeque;
+mod taking;
+
 use std::time::Duration;
 
 use bytes::Bytes;
-use log::{info, warn};
+use log::info;
 use smallvec::SmallVec;
 
 use super::relays::RelayState;
 use super::retry::RetryPolicy;
+use super::timers::Alarm;
 use super::{Engine, Event};
 use crate::config::table::DEFAULT_VHOST;
 use crate::error::{Code, Error, Result};
-use crate::hub::{LaneKey, Name, Player, Source, Step, Stream};
-use crate::media::{
-    AudioTrack, Chain, Codec, Elementary, Frame, Headers, Kind, Lane, Ring, Role, VideoTrack, audio_track,
-    video_track,
-};
+use crate::hub::{Name, Player, Source, Stream};
+use crate::media::{AudioTrack, Chain, Codec, Frame, Kind, VideoTrack};
 use crate::table::Table;
 use crate::time::Time;
 use crate::wire::limits;
 
-/// Where one track is there, the other is waited for until the publish has gone on for so long.
-const OTHER_TRACK: Duration = Duration::from_secs(1);
-/// The lane of elementary streams; other formats have the lower numbers.
-const LANE: LaneKey = LaneKey::Fixed(64);
+use taking::Taking;
 
 /// A player to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +71,7 @@ pub enum PlayerSource {
 pub enum PacketFormat {
     /// As the stream has them.
     Stored,
-    /// As decoders take them ([`Elementary`]).
+    /// As decoders take them ([`crate::media::Elementary`]).
     Elementary,
 }
 
@@ -172,40 +168,11 @@ pub(super) struct HostPlayer {
     is_ready: bool,
     /// What it may still be given in this turn.
     budget: usize,
+    /// The alarm that is set for when it goes on without a track.
+    armed: Option<Time>,
     /// The state that was told last, or will be.
     state: RelayState,
     starts: u32,
-}
-
-/// Where it stands in the stream, and what was given of it.
-#[derive(Debug)]
-struct Taking {
-    player: Player,
-    format: PacketFormat,
-    wants: Wants,
-    paused: bool,
-    /// Frames have been taken from the ring since it was last trimmed for it.
-    has_moved: bool,
-    /// The first frame of the publish that it is in.
-    publish: Option<u64>,
-    tracks: Tracks,
-    /// The tracks have just been taken from the headers of the place where it starts.
-    is_fresh: bool,
-    /// The tracks have yet to be compared with those that were told.
-    is_touched: bool,
-    told: Option<Tracks>,
-    /// What is given after the tracks.
-    pending: Option<Packet>,
-    /// What is given before the first frame.
-    metadata: Option<Packet>,
-    /// The next packet doesn't go on from the last.
-    gap: bool,
-    /// States to be told, each before the frame with that sequence number.
-    news: VecDeque<(u64, PlayerNews)>,
-    packets: u64,
-    bytes: u64,
-    /// Frames that could not be brought into the format.
-    left_out: u32,
 }
 
 /// Where it takes frames from.
@@ -213,13 +180,6 @@ struct Taking {
 enum From {
     Hub(u32),
     Url { stream: Box<Stream>, vhost: String, ingest: u32 },
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Wants {
-    video: bool,
-    audio: bool,
-    data: bool,
 }
 
 impl Engine {
@@ -255,7 +215,7 @@ impl Engine {
             return Err(full("streams"));
         };
         if let Some(found) = self.hub.stream_mut(stream) {
-            player.taking.begin_in(found, options.live);
+            player.taking.begin_in(found);
             if found.publisher().is_some() {
                 player.push_news(found.publish_head(), RelayState::Running, stream);
             }
@@ -282,7 +242,7 @@ impl Engine {
             let (mut stream, player) = Stream::alone(now, own.clone(), &vhost, id);
             name = Some(own.clone());
             let mut taking = Taking::new(player, options);
-            taking.begin_in(&mut stream, options.live);
+            taking.begin_in(&mut stream);
             HostPlayer::with(
                 From::Url { stream: Box::new(stream), vhost: options.vhost.clone(), ingest: 0 },
                 own,
@@ -312,10 +272,8 @@ impl Engine {
         let now = self.now();
         match player.from {
             From::Hub(stream) => {
-                if let Some(found) = self.hub.stream_mut(stream)
-                    && player.taking.format == PacketFormat::Elementary
-                {
-                    found.detach(LANE);
+                if let Some(found) = self.hub.stream_mut(stream) {
+                    player.taking.end_in(found);
                 }
                 self.hub.stop(now, stream, id);
                 self.unwatched(now, &player.name);
@@ -384,7 +342,7 @@ impl Engine {
     /// there is more.
     pub fn player_next(&mut self, id: u32) -> Option<Given> {
         let now = self.now();
-        let HostPlayer { from, taking, budget, is_ready, name, .. } = self.players.find_mut(id)?;
+        let HostPlayer { from, taking, budget, is_ready, armed, name, .. } = self.players.find_mut(id)?;
         if *budget == 0 {
             // The others have their turn first.
             *is_ready = false;
@@ -401,6 +359,9 @@ impl Engine {
             return given;
         }
         *is_ready = false;
+        if let Some(at) = taking.due.take().filter(|at| armed.replace(*at) != Some(*at)) {
+            self.timers.set(at, Alarm::Player(id));
+        }
         let (has_moved, waits) = (std::mem::take(&mut taking.has_moved), taking.player.waits_for_key());
         match of_hub {
             None => stream.flushed(now, taking.player.cursor()),
@@ -420,7 +381,7 @@ impl Engine {
     }
 
     /// Has the host told that a player has something to give.
-    fn ready_player(&mut self, id: u32) {
+    pub(super) fn ready_player(&mut self, id: u32) {
         if let Some(player) = self.players.find_mut(id)
             && !player.is_ready
         {
@@ -543,7 +504,16 @@ impl HostPlayer {
     }
 
     fn with(from: From, name: Name, taking: Taking) -> Self {
-        Self { from, name, taking, is_ready: false, budget: 0, state: RelayState::Idle, starts: 0 }
+        Self {
+            from,
+            name,
+            taking,
+            is_ready: false,
+            budget: 0,
+            armed: None,
+            state: RelayState::Idle,
+            starts: 0,
+        }
     }
 
     fn push_news(&mut self, at: u64, state: RelayState, stream: u32) {
@@ -558,270 +528,7 @@ impl HostPlayer {
         if news.state == RelayState::Running {
             self.starts = self.starts.saturating_add(1);
         }
-        if self.taking.news.len() >= limits::PLAYER_NEWS {
-            self.taking.news.pop_front();
-        }
-        self.taking.news.push_back((at, news));
-    }
-}
-
-impl Taking {
-    fn new(player: Player, options: &PlayerOptions) -> Self {
-        Self {
-            player,
-            format: options.format,
-            wants: Wants { video: options.video, audio: options.audio, data: options.data },
-            paused: false,
-            has_moved: false,
-            publish: None,
-            tracks: Tracks::default(),
-            is_fresh: false,
-            is_touched: false,
-            told: None,
-            pending: None,
-            metadata: None,
-            gap: false,
-            news: VecDeque::new(),
-            packets: 0,
-            bytes: 0,
-            left_out: 0,
-        }
-    }
-
-    /// It has joined this stream.
-    fn begin_in(&mut self, stream: &mut Stream, is_live: bool) {
-        let head = stream.ring().head();
-        for (kind, wanted) in [(Kind::Video, self.wants.video), (Kind::Audio, self.wants.audio)] {
-            self.player.receive(kind, wanted, head);
-        }
-        if is_live {
-            self.player.not_before(head);
-        }
-        if self.format == PacketFormat::Elementary {
-            stream.attach(LANE, || Box::new(Elementary::default()));
-        }
-        self.seat(stream);
-        if self.player.waits_for_key() {
-            stream.want_key();
-        }
-    }
-
-    fn pause(&mut self, paused: bool, stream: &mut Stream) {
-        if paused {
-            self.pending = None;
-            if self.packets > 0 {
-                self.player.not_before(self.player.at());
-            }
-        }
-        self.paused = paused;
-        self.player.pause(paused, stream.ring().head());
-        self.seat(stream);
-    }
-
-    /// What comes next, if anything does now.
-    fn next(&mut self, now: Time, stream: &mut Stream, name: &Name) -> Option<Given> {
-        if self.paused {
-            return self.next_news();
-        }
-        if let Some(packet) = self.pending.take() {
-            return Some(self.give(packet));
-        }
-        self.seat(stream);
-        let (queue_us, head) = (stream.queue_us(), stream.publish_head());
-        let (is_known, audio) = (self.knows_tracks(now, stream), stream.audio().copied());
-        let (ring, mut lane) = stream.ring_and_lane(LANE);
-        loop {
-            let (seq, frame) = match self.player.step(ring, queue_us) {
-                Step::Wait => return self.next_news(),
-                Step::Headers(headers, at) => {
-                    self.start(lane.as_deref_mut(), headers, at, head);
-                    continue;
-                }
-                Step::Frame(seq, frame) => (seq, frame),
-            };
-            if self.news.front().is_some_and(|(at, _)| *at <= seq) {
-                return self.next_news();
-            }
-            if seq >= head && self.publish != Some(head) {
-                if !is_known {
-                    return None;
-                }
-                self.begin(head, ring, audio);
-            }
-            if let Some(metadata) = self.metadata.take() {
-                return Some(self.give(metadata));
-            }
-            self.is_fresh = false;
-            let data = match (frame.role, self.format) {
-                _ if frame.kind == Kind::Data && !self.wants.data => Chain::default(),
-                _ if frame.kind == Kind::Data => frame.payload.clone(),
-                (Role::Header, _) => {
-                    self.set(frame);
-                    // The format's lane is to see it, too.
-                    lane.as_mut().and_then(|lane| lane.image(ring, seq).cloned()).unwrap_or_default()
-                }
-                (Role::Mark, _) => Chain::default(),
-                (_, PacketFormat::Stored) => frame.payload.clone(),
-                (_, PacketFormat::Elementary) => {
-                    let image = lane.as_mut().and_then(|lane| lane.image(ring, seq).cloned());
-                    let image = image.unwrap_or_default();
-                    if image.is_empty() {
-                        self.leave_out(frame, name);
-                    }
-                    image
-                }
-            };
-            self.player.taken();
-            self.has_moved = true;
-            if !data.is_empty() {
-                self.see(frame);
-                return self.offer(packet(frame, data));
-            }
-        }
-    }
-
-    fn next_news(&mut self) -> Option<Given> {
-        self.news.pop_front().map(|(_, news)| Given::News(news))
-    }
-
-    /// Whether what is wanted of the tracks is known, or need not be waited for any longer.
-    fn knows_tracks(&self, now: Time, stream: &Stream) -> bool {
-        let (video, audio) = (stream.ring().has_video(), stream.audio().is_some());
-        stream.publisher().is_none()
-            || (!self.wants.video || video) && (!self.wants.audio || audio)
-            || now.since(stream.publish_began()) >= OTHER_TRACK
-    }
-
-    /// Takes its place in the stream, if there is one by now: from there on the ring keeps for it what it needs.
-    fn seat(&mut self, stream: &mut Stream) {
-        if self.paused || self.player.is_following() {
-            return;
-        }
-        let (queue_us, head) = (stream.queue_us(), stream.publish_head());
-        let (ring, lane) = stream.ring_and_lane(LANE);
-        if let Step::Headers(headers, at) = self.player.step(ring, queue_us) {
-            self.start(lane, headers, at, head);
-        }
-    }
-
-    /// It starts, or goes on after a jump, where these headers are in force.
-    fn start(&mut self, lane: Option<&mut Lane>, headers: &Headers, at: i64, head: u64) {
-        if let Some(lane) = lane {
-            lane.join(self.player.at(), headers, at);
-        }
-        self.gap |= self.packets > 0;
-        if self.player.at() >= head && self.publish != Some(head) {
-            self.tracks = Tracks::default();
-        }
-        [&headers.video, &headers.audio].into_iter().flatten().for_each(|header| self.set(header));
-        self.is_fresh = true;
-        self.is_touched = true;
-        let metadata = headers.metadata.as_ref().filter(|_| self.wants.data);
-        self.metadata =
-            metadata.map(|frame| Packet { dts: at, pts: at, ..packet(frame, frame.payload.clone()) });
-    }
-
-    /// It comes to another publish, which begins with the frame `head`. What is known of it only further on, as of now, is
-    /// said at once.
-    fn begin(&mut self, head: u64, ring: &Ring, audio: Option<AudioTrack>) {
-        self.publish = Some(head);
-        self.is_touched = true;
-        if self.packets > 0 {
-            self.gap = true;
-            self.told = None;
-        }
-        if !self.is_fresh {
-            self.tracks = Tracks::default();
-        }
-        let headers = ring.headers();
-        if let Some(header) = headers.video.as_ref().filter(|_| self.tracks.video.is_none()) {
-            self.set(header);
-        }
-        if let Some(header) = headers.audio.as_ref().filter(|_| self.tracks.audio.is_none()) {
-            self.set(header);
-        }
-        if self.tracks.audio.is_none() && self.wants.audio {
-            self.tracks.audio = audio.map(|track| (track, Bytes::new()));
-        }
-    }
-
-    /// Takes what a header says of its track.
-    fn set(&mut self, header: &Frame) {
-        let config = || header.payload.bytes();
-        match header.kind {
-            Kind::Video if self.wants.video => {
-                if let Some(track) = video_track(header) {
-                    self.tracks.video = Some((track, config()));
-                }
-            }
-            Kind::Audio if self.wants.audio => {
-                if let Some(track) = audio_track(header) {
-                    self.tracks.audio = Some((track, config()));
-                }
-            }
-            _ => {}
-        }
-        self.is_touched = true;
-    }
-
-    /// Takes what a frame says of its track, where no header has.
-    fn see(&mut self, frame: &Frame) {
-        let codec = frame.codec;
-        match frame.kind {
-            Kind::Video if self.tracks.video.as_ref().is_none_or(|(track, _)| track.codec != codec) => {
-                let track = VideoTrack { codec, profile: 0, level: 0, width: 0, height: 0, frame_rate: None };
-                self.tracks.video = Some((track, Bytes::new()));
-            }
-            Kind::Audio if self.tracks.audio.as_ref().is_none_or(|(track, _)| track.codec != codec) => {
-                let unknown = AudioTrack { codec, profile: 0, sample_rate: 0, channels: 0 };
-                self.tracks.audio = Some((audio_track(frame).unwrap_or(unknown), Bytes::new()));
-            }
-            _ => return,
-        }
-        self.is_touched = true;
-    }
-
-    /// The packet, or first the tracks that it is the first of.
-    fn offer(&mut self, packet: Packet) -> Option<Given> {
-        if packet.kind != Kind::Data && std::mem::take(&mut self.is_touched) {
-            if self.told.as_ref() != Some(&self.tracks) {
-                self.told = Some(self.tracks.clone());
-                self.pending = Some(packet);
-                return Some(Given::Tracks(self.tracks.clone()));
-            }
-        }
-        Some(self.give(packet))
-    }
-
-    fn give(&mut self, packet: Packet) -> Given {
-        self.packets = self.packets.saturating_add(1);
-        self.bytes = self.bytes.saturating_add(packet.data.len() as u64);
-        Given::Packet(Packet { is_discontinuity: std::mem::take(&mut self.gap), ..packet })
-    }
-
-    fn leave_out(&mut self, frame: &Frame, name: &Name) {
-        if frame.payload.is_empty() {
-            return;
-        }
-        self.left_out = self.left_out.saturating_add(1);
-        if self.left_out.is_power_of_two() {
-            let (codec, n) = (frame.codec, self.left_out);
-            warn!(
-                "a frame of {codec} in {name} is not given to the host: it is malformed, or its header is ({n} so far)"
-            );
-        }
-    }
-}
-
-fn packet(frame: &Frame, data: Chain) -> Packet {
-    Packet {
-        kind: frame.kind,
-        codec: frame.codec,
-        is_key: frame.kind != Kind::Video || frame.role == Role::Key,
-        is_discontinuity: false,
-        pts: frame.pts,
-        dts: frame.dts,
-        data,
+        self.taking.push_news(at, news);
     }
 }
 

@@ -33,6 +33,8 @@ pub(super) enum Alarm {
     /// A recording has something to write, or to end.
     #[cfg(feature = "dvr")]
     Dvr(u32),
+    /// A player of the host's waits no longer for a track.
+    Player(u32),
     /// A connection's limit.
     Conn(u32),
     /// Bytes are counted, for the API.

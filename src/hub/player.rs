@@ -17,8 +17,6 @@ pub enum Step<'a> {
 #[derive(Debug, Clone)]
 pub struct Player {
     cursor: u64,
-    /// It starts at no keyframe before this.
-    earliest: u64,
     place: Place,
     /// Whether the player has asked for no more frames until it asks again.
     paused: bool,
@@ -35,6 +33,8 @@ enum Place {
     Early,
     /// Waits for a keyframe from this sequence number on.
     ForKey(u64),
+    /// The same, whatever the stream keeps for those who join.
+    ForNext(u64),
     /// Follows.
     Following,
 }
@@ -44,7 +44,6 @@ impl Player {
     pub fn new(head: u64) -> Self {
         Self {
             cursor: head,
-            earliest: 0,
             place: Place::Joining,
             paused: false,
             wants_audio: true,
@@ -60,7 +59,7 @@ impl Player {
         }
         match self.place {
             Place::Joining | Place::Early => return self.start(ring, self.cursor),
-            Place::ForKey(from) => return self.start(ring, from),
+            Place::ForKey(from) | Place::ForNext(from) => return self.start(ring, from),
             Place::Following => {}
         }
         if self.cursor == ring.head() {
@@ -113,7 +112,7 @@ impl Player {
 
     /// Whether it waits for a keyframe that the encoder could be asked for.
     pub fn waits_for_key(&self) -> bool {
-        matches!(self.place, Place::ForKey(_))
+        matches!(self.place, Place::ForKey(_) | Place::ForNext(_))
     }
 
     /// Starts at the frame `seq` instead of the head: a player without video, who wants a little of what
@@ -131,7 +130,9 @@ impl Player {
 
     /// Starts at no keyframe before the frame `seq`, whatever the stream keeps for those who join.
     pub fn not_before(&mut self, seq: u64) {
-        self.earliest = seq;
+        if self.place == Place::Joining {
+            self.place = Place::ForNext(seq);
+        }
     }
 
     /// Keeps the place at which it joined, where nothing is published yet: it can't start before more is known
@@ -170,11 +171,12 @@ impl Player {
     fn start<'a>(&mut self, ring: &'a Ring, from: u64) -> Step<'a> {
         let is_early = self.place == Place::Early;
         self.place = if is_early { Place::Joining } else { self.place };
-        let (cursor, headers) = match ring.join(from).filter(|start| start.seq >= self.earliest) {
+        let is_for_next = matches!(self.place, Place::ForNext(_));
+        let (cursor, headers) = match ring.join(from).filter(|start| !is_for_next || start.seq >= from) {
             _ if is_early && from >= ring.base() => (self.first_wanted(ring), ring.headers()),
             Some(start) if self.wants_video => (start.seq, &start.headers),
             None if ring.has_video() && self.wants_video => {
-                self.place = Place::ForKey(from);
+                self.place = if is_for_next { self.place } else { Place::ForKey(from) };
                 return Step::Wait;
             }
             // No video: from where it joined, or what is left of that. Nothing published yet: everything that
@@ -183,7 +185,9 @@ impl Player {
             _ if self.cursor < ring.base() && ring.headers().iter().next().is_none() => {
                 (ring.head(), ring.headers())
             }
-            _ if self.place == Place::Joining => (self.cursor.max(ring.base()), ring.headers()),
+            _ if is_for_next || self.place == Place::Joining => {
+                (self.cursor.max(ring.base()), ring.headers())
+            }
             _ => (ring.head(), ring.headers()),
         };
         self.cursor = cursor;
