@@ -231,7 +231,6 @@ fn structs_have_the_same_layout_in_c_and_in_rust() {
             struct_size, id, stream, direction, state, next_ms, failures, starts, skips, reserved, bytes,
             running_us, vhost, app, name, url, reason
         }
-        camrill_iov_t { data, size }
         camrill_packet_info_t {
             struct_size, track, codec, flags, pts_us, dts_us, data, size, iov, iov_count
         }
