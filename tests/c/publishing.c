@@ -140,11 +140,12 @@ static void invalid_frames(void)
         frame.codec = CAMRILL_CODEC_H264;
         frame.data = data;
         frame.size = size;
-        frame.pts_us = INT64_MIN;
+        frame.pts_us = INT64_MIN + 1;
         frame.dts_us = INT64_MAX;
-        EQ(camrill_publisher_write(c.publisher, &frame), 0);
+        EQ(camrill_publisher_write(c.publisher, &frame), CAMRILL_EFRAME);
+        CHECK(strstr(why(NULL), "after the time of display") != NULL);
         frame.pts_us = INT64_MAX;
-        frame.dts_us = INT64_MIN;
+        frame.dts_us = INT64_MIN + 1;
         EQ(camrill_publisher_write(c.publisher, &frame), 0);
         frame.struct_size = 0;
         EQ(camrill_publisher_write(c.publisher, &frame), CAMRILL_EINVAL);
@@ -157,6 +158,234 @@ static void invalid_frames(void)
         rtmp_close(player, 0);
     }
     camrill_publisher_free(c.publisher);
+    host_free(&h);
+}
+
+/* Whatever is wrong is told with its place, and what is right goes on. */
+static void wrong_frames(void)
+{
+    struct host h;
+    struct camera c;
+    static uint8_t big[9 << 20];
+    static const uint8_t unit[] = {0, 0, 0, 1, 0x41, 0x9a, 1, 2};
+    camrill_iov_t pieces[65];
+    camrill_frame_t frame;
+    uint8_t data[256];
+    size_t i;
+
+    host_start(&h, 0);
+    EQ(start(&h, &c, CAMRILL_CODEC_H264, CAMRILL_CODEC_NONE, 0), 0);
+    EQ(camera_video(&c, 1, 10, 1), 0);
+    for (i = 0; i < COUNT(pieces); i++) {
+        pieces[i].data = unit;
+        pieces[i].size = 0;
+    }
+#define WRONG(change, code, word)                               \
+    do {                                                        \
+        camrill_frame_t init = CAMRILL_FRAME_INIT;              \
+        frame = init;                                           \
+        frame.codec = CAMRILL_CODEC_H264;                       \
+        frame.data = unit;                                      \
+        frame.size = sizeof unit;                               \
+        change;                                                 \
+        EQ(camrill_publisher_write(c.publisher, &frame), code); \
+        CHECK(strstr(why(NULL), word) != NULL);                 \
+    } while (0)
+    WRONG(frame.codec = CAMRILL_CODEC_AAC, CAMRILL_EINVAL, "none of the tracks");
+    WRONG(frame.codec = CAMRILL_CODEC_VP9, CAMRILL_EINVAL, "none of the tracks");
+    WRONG(frame.codec = -1, CAMRILL_EINVAL, "none of the tracks");
+    WRONG(frame.pts_us = CAMRILL_TIME_NONE, CAMRILL_EINVAL, "pts_us");
+    WRONG(frame.dts_us = 1, CAMRILL_EFRAME, "after the time of display");
+    WRONG(frame.flags = 16, CAMRILL_EINVAL, "flags is 16");
+    WRONG(frame.data = NULL, CAMRILL_EINVAL, "no data");
+    WRONG(frame.size = 0, CAMRILL_EINVAL, "no data");
+    WRONG((frame.data = big, frame.size = sizeof big), CAMRILL_EFRAME, "8388608");
+    WRONG(frame.iov_count = 1, CAMRILL_EINVAL, "iov is NULL");
+    WRONG((frame.iov = pieces, frame.iov_count = 1), CAMRILL_EINVAL, "both data and iov");
+    WRONG((frame.data = NULL, frame.size = 0, frame.iov = pieces), CAMRILL_EINVAL, "iov_count is 0");
+    WRONG((frame.data = NULL, frame.size = 0, frame.iov = pieces, frame.iov_count = 65), CAMRILL_EINVAL,
+          "iov_count is 65");
+    WRONG((frame.data = NULL, frame.size = 0, frame.iov = pieces, frame.iov_count = 64), CAMRILL_EINVAL,
+          "all of iov is empty");
+    pieces[0].data = NULL;
+    pieces[0].size = 1;
+    WRONG((frame.data = NULL, frame.size = 0, frame.iov = pieces, frame.iov_count = 2), CAMRILL_EINVAL,
+          "iov[0].data is NULL");
+    pieces[0].data = pieces[1].data = big;
+    pieces[0].size = pieces[1].size = 5 << 20;
+    WRONG((frame.data = NULL, frame.size = 0, frame.iov = pieces, frame.iov_count = 2), CAMRILL_EFRAME, "8388608");
+    WRONG((frame.data = (const uint8_t *)"\0\0\0\5\x65\1\2", frame.size = 7), CAMRILL_EFRAME, "byte 0: no Annex B");
+    WRONG((frame.data = (const uint8_t *)"\0\0\1\0\0\0\1", frame.size = 7), CAMRILL_EFRAME, "no picture");
+    WRONG((frame.data = (const uint8_t *)"\0\0\1\xc1\x9a", frame.size = 5), CAMRILL_EFRAME, "byte 3: NAL unit header");
+    WRONG((frame.data = (const uint8_t *)"\0\0\1\x41\x9a\0\0\1\x41\x9a", frame.size = 10), CAMRILL_EFRAME,
+          "byte 8: a second picture");
+    EQ(camera_video(&c, 0, 10, 2), 0);
+    camrill_publisher_free(c.publisher);
+    CHECK(camrill_engine_poll(h.engine, 0) >= 0);
+    EQ(start(&h, &c, CAMRILL_CODEC_AV1, CAMRILL_CODEC_OPUS, 0), 0);
+    WRONG((frame.codec = CAMRILL_CODEC_AV1, frame.data = (const uint8_t *)"\x32\2\x10", frame.size = 3),
+          CAMRILL_EFRAME, "byte 0: truncated");
+    WRONG((frame.codec = CAMRILL_CODEC_AV1, frame.data = (const uint8_t *)"\x32\1\x10", frame.size = 3),
+          CAMRILL_EFRAME, "before its parameter sets");
+    WRONG((frame.codec = CAMRILL_CODEC_AV1, frame.flags = CAMRILL_FRAME_NAL), CAMRILL_EINVAL, "no NAL units");
+    WRONG((frame.codec = CAMRILL_CODEC_OPUS, frame.data = (const uint8_t *)"\xff", frame.size = 1), CAMRILL_EFRAME,
+          "byte 0: truncated");
+    camrill_publisher_free(c.publisher);
+    CHECK(camrill_engine_poll(h.engine, 0) >= 0);
+    EQ(start(&h, &c, CAMRILL_CODEC_NONE, CAMRILL_CODEC_MP3, 0), 0);
+    memset(data, 0, sizeof data);
+    WRONG((frame.codec = CAMRILL_CODEC_MP3, frame.data = data, frame.size = 9), CAMRILL_EFRAME, "byte 0: MP3");
+    camrill_publisher_free(c.publisher);
+    CHECK(camrill_engine_poll(h.engine, 0) >= 0);
+    EQ(start(&h, &c, CAMRILL_CODEC_MJPEG, CAMRILL_CODEC_G711A, 0), 0);
+    WRONG(frame.codec = CAMRILL_CODEC_MJPEG, CAMRILL_EFRAME, "no picture");
+    WRONG((frame.codec = CAMRILL_CODEC_G711A, frame.flags = CAMRILL_FRAME_NAL), 0, "");
+#undef WRONG
+    camrill_publisher_free(c.publisher);
+    host_free(&h);
+}
+
+/* What tracks may be, and what not. */
+static void wrong_tracks(void)
+{
+    struct host h;
+    camrill_publisher_config_t config;
+    camrill_publisher_t *p = NULL;
+    static uint8_t sets[1 << 17];
+    size_t size = access_unit(sets, 1, 1, 1) - 5;
+
+    host_start(&h, 0);
+#define WRONG(change, word)                                                      \
+    do {                                                                         \
+        camrill_publisher_config_t init = CAMRILL_PUBLISHER_CONFIG_INIT;         \
+        config = init;                                                           \
+        config.app = "live";                                                     \
+        config.name = "a";                                                       \
+        config.tracks.video_codec = CAMRILL_CODEC_H264;                          \
+        change;                                                                  \
+        EQ(camrill_publisher_new(h.engine, &config, &p), *word ? CAMRILL_EINVAL : 0); \
+        CHECK(*word ? strstr(why(h.engine), word) != NULL : p != NULL);          \
+        if (!*word) {                                                            \
+            camrill_publisher_free(p);                                           \
+            CHECK(camrill_engine_poll(h.engine, 0) >= 0);                        \
+        }                                                                        \
+    } while (0)
+    WRONG(config.tracks.video_codec = CAMRILL_CODEC_VP9, "video_codec is 10");
+    WRONG(config.tracks.audio_codec = CAMRILL_CODEC_FLAC, "audio_codec is 11");
+    WRONG(config.tracks.video_format = 2, "video_format is 2");
+    WRONG(config.tracks.video_config_size = 1, "video_config is NULL");
+    WRONG(config.tracks.video_config = sets, "video_config has 0 bytes");
+    WRONG((config.tracks.video_config = sets, config.tracks.video_config_size = 1 << 17), "video_config has 131072");
+    WRONG((config.tracks.video_config = (const uint8_t *)"\2", config.tracks.video_config_size = 1), "video_config");
+    WRONG((config.tracks.video_config = sets, config.tracks.video_config_size = 29), "SPS");
+    WRONG((config.tracks.audio_codec = CAMRILL_CODEC_OPUS, config.tracks.audio_channels = 3), "audio_channels is 3");
+    WRONG((config.tracks.audio_codec = CAMRILL_CODEC_OPUS, config.tracks.audio_rate = 96000), "audio_rate is 96000");
+    WRONG((config.tracks.audio_codec = CAMRILL_CODEC_G711U, config.tracks.audio_rate = 16000), "audio_rate is 16000");
+    WRONG((config.tracks.audio_codec = CAMRILL_CODEC_OPUS, config.tracks.audio_config = raw_config,
+           config.tracks.audio_config_size = 2), "audio_config");
+    WRONG((config.tracks.video_config = sets, config.tracks.video_config_size = size), "");
+    WRONG(config.tracks.video_codec = CAMRILL_CODEC_H265, "");
+    WRONG(config.tracks.video_codec = CAMRILL_CODEC_AV1, "");
+    WRONG(config.tracks.video_codec = CAMRILL_CODEC_MJPEG, "");
+#undef WRONG
+    host_free(&h);
+}
+
+/* In pieces, NAL unit by NAL unit, behind lengths, of 4 MB, after a break: as it comes to a player. */
+static void ways_to_write(void)
+{
+    struct host h;
+    struct camera c;
+    struct rtmp *player;
+    camrill_publisher_config_t config = CAMRILL_PUBLISHER_CONFIG_INIT;
+    camrill_frame_t frame = CAMRILL_FRAME_INIT;
+    camrill_iov_t pieces[64];
+    static uint8_t data[(4 << 20) + 64];
+    size_t i, n, size = access_unit(data, 1, 40, 1);
+
+    memset(&c, 0, sizeof c);
+    host_start(&h, 0);
+    config.app = "live";
+    config.name = "a";
+    config.queue_bytes = 16 << 20;
+    config.tracks.video_codec = CAMRILL_CODEC_H264;
+    config.user = &c;
+    config.need_keyframe = camera_key;
+    EQ(camrill_publisher_new(h.engine, &config, &c.publisher), 0);
+    player = rtmp_open(h.port, "live", "a", 0);
+    UNTIL(&h, player, player->state == RTMP_GOING);
+
+    /* Cut at every byte of what matters. */
+    frame.codec = CAMRILL_CODEC_H264;
+    frame.iov = pieces;
+    frame.iov_count = COUNT(pieces);
+    for (i = n = 0; i < COUNT(pieces); i++) {
+        pieces[i].data = data + n;
+        pieces[i].size = i + 1 < COUNT(pieces) ? 1 : size - n;
+        n += pieces[i].size;
+    }
+    EQ(camrill_publisher_write(c.publisher, &frame), 0);
+    UNTIL(&h, player, player->video == 1);
+
+    /* Parameter sets, delimiters and slices by themselves; the next one's first ends it. */
+    frame.iov = NULL;
+    frame.iov_count = 0;
+    frame.flags = CAMRILL_FRAME_NAL;
+    for (i = 0; i < 3; i++) {
+        static const char *const parts[] = {"\0\0\1\x09\xf0", "\0\0\0\1\x41\x9a\1", "\0\0\1\x41\x1a\2"};
+        static const size_t sizes[] = {5, 7, 6};
+        frame.pts_us = 40000;
+        frame.data = (const uint8_t *)parts[i];
+        frame.size = sizes[i];
+        EQ(camrill_publisher_write(c.publisher, &frame), 0);
+    }
+    CHECK(camrill_engine_poll(h.engine, 0) >= 0);
+    EQ(player->video, 1);
+    frame.pts_us = 80000;
+    EQ(camrill_publisher_write(c.publisher, &frame), 0);
+    UNTIL(&h, player, player->video == 2);
+    frame.flags = CAMRILL_FRAME_NAL | CAMRILL_FRAME_LAST;
+    EQ(camrill_publisher_write(c.publisher, &frame), 0);
+    UNTIL(&h, player, player->video == 3);
+
+    /* The largest pictures there are. */
+    frame.flags = 0;
+    frame.pts_us = frame.dts_us = 120000;
+    frame.data = data;
+    frame.size = access_unit(data, 1, 4 << 20, 3);
+    EQ(camrill_publisher_write(c.publisher, &frame), 0);
+    UNTIL(&h, player, player->video == 4);
+
+    /* A break: nothing up to the next keyframe, for which the encoder is asked. */
+    frame.size = access_unit(data, 0, 10, 4);
+    frame.pts_us = frame.dts_us = -5000000;
+    frame.flags = CAMRILL_FRAME_DISCONTINUITY;
+    EQ(c.keys, 0);
+    EQ(camrill_publisher_write(c.publisher, &frame), 0);
+    UNTIL(&h, player, c.keys == 1);
+    EQ(player->video, 4);
+    frame.flags = CAMRILL_FRAME_KEY;
+    frame.pts_us = frame.dts_us = -4960000;
+    EQ(camrill_publisher_write(c.publisher, &frame), 0);
+    UNTIL(&h, player, player->video == 5);
+    for (i = n = 0; i < (size_t)player->count; i++) {
+        /* Those of decoding: the first ones are two pictures before display, as the SPS says. */
+        static const uint32_t times[] = {0, 40, 80, 200, 280};
+        static const size_t sizes[] = {5 + 4 + 40, 5 + 7 + 7, 5 + 14, 5 + 4 + (4 << 20), 5 + 14};
+        if (player->media[i].type != 9 || player->media[i].head[1] != 1)
+            continue;
+        EQ(player->media[i].time, times[n]);
+        EQ(player->media[i].size, sizes[n]);
+        n++;
+    }
+    EQ(n, 5);
+    /* What nothing says the end of goes out with the publisher. */
+    frame.flags = CAMRILL_FRAME_NAL;
+    frame.pts_us = frame.dts_us = -4920000;
+    EQ(camrill_publisher_write(c.publisher, &frame), 0);
+    camrill_publisher_free(c.publisher);
+    UNTIL(&h, player, player->video == 6);
+    rtmp_close(player, 0);
     host_free(&h);
 }
 
@@ -398,6 +627,9 @@ int main(void)
 {
     RUN(adts_and_raw_aac);
     RUN(invalid_frames);
+    RUN(wrong_frames);
+    RUN(wrong_tracks);
+    RUN(ways_to_write);
     RUN(a_full_queue);
     RUN(a_dropped_header_comes_again);
     RUN(the_rest_goes_out);
