@@ -108,9 +108,10 @@ lint:
 	$(CARGO) clippy --all-targets --features tls -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --lib
 
-# The header's own test writes it when it is asked to.
+# The header's own test writes it when it is asked to; other languages read it.
 header:
 	CAMRILL_HEADER=write $(CARGO) test --test header
+	python3 cbindings/generate.py
 
 # So does the directive reference's.
 docs:
