@@ -25,6 +25,8 @@ fn program(name: &str) -> PathBuf {
         let folder = target().join("sanitized");
         std::fs::create_dir_all(&folder).expect("a folder");
         let names = [
+            "auth",
+            "camrill-camera",
             "camrill-server",
             "encoder-thread",
             "epoll-loop",
@@ -294,6 +296,94 @@ fn encoder_thread_says_what_it_wants() {
     let out = Command::new(program("encoder-thread")).output().expect("the program");
     assert_eq!(out.status.code(), Some(2));
     assert!(text(&out.stderr).starts_with("usage: encoder-thread"));
+}
+
+/// Pictures as they come out of a decoder: when each is shown, in ms, and its hash.
+fn pictures(mut ffmpeg: Command, input: &[&str]) -> Vec<(String, String)> {
+    ffmpeg.args(input).args(["-map", "0:v", "-fps_mode", "passthrough", "-enc_time_base", "1/1000"]);
+    let out = ffmpeg.args(["-f", "framemd5", "-"]).output().expect("ffmpeg");
+    assert!(out.stderr.is_empty(), "{}", text(&out.stderr));
+    let lines = text(&out.stdout);
+    let frames = lines.lines().filter(|line| !line.starts_with('#')).map(|line| {
+        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+        (fields[2].to_owned(), fields[5].to_owned())
+    });
+    frames.collect()
+}
+
+/// An elementary stream on standard input comes out as it went in, with several slices and with parameter sets before
+/// each keyframe, whatever the pipe cuts it into.
+#[test]
+fn camrill_camera_serves_what_an_encoder_gives() {
+    let dir = TempDir::new();
+    for (format, options) in [("h264", &["libx264", "-x264-params", "slices=3"][..]), ("hevc", &["libx265"])]
+    {
+        let (stream, config) = (dir.join(format), dir.join("camera.conf"));
+        let mut make = clients::ffmpeg();
+        make.args([
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc2=s=320x240:r=25",
+            "-t",
+            "3",
+            "-bf",
+            "0",
+            "-g",
+            "25",
+            "-c:v",
+        ]);
+        make.args(options).args(["-f", format]).arg(&stream);
+        assert!(make.status().expect("ffmpeg").success());
+        std::fs::write(&config, "listen 127.0.0.1:0; vhost __defaultVhost__ {}").expect("a file");
+        let mut camera = logged("camrill-camera");
+        camera.arg("-c").arg(&config).args(["-f", "25", "-s", "a/b"]);
+        if format == "hevc" {
+            camera.arg("-5");
+        }
+        let (mut camera, mut input) = Process::fed(&mut camera);
+        let port = number(&camera.wait_log(1, "rtmp listening on"), "127.0.0.1:");
+        let copy = dir.join("copy.flv");
+        let mut player = clients::new_ffmpeg();
+        let url = format!("rtmp://127.0.0.1:{port}/a/b");
+        let mut player = Process::start(player.args(["-i", &url, "-c", "copy", "-y"]).arg(&copy));
+        camera.wait_log(1, "plays");
+        for piece in std::fs::read(&stream).expect("the stream").chunks(997) {
+            input.write_all(piece).expect("it reads");
+        }
+        drop(input);
+        assert!(camera.wait_end(Duration::from_secs(10)).is_some_and(|status| status.success()));
+        player.wait_end(Duration::from_secs(10));
+        let sent = pictures(clients::new_ffmpeg(), &["-r", "25", "-i", stream.to_str().expect("a path")]);
+        let came = pictures(clients::new_ffmpeg(), &["-i", copy.to_str().expect("a path")]);
+        assert_eq!(sent.len(), 75);
+        assert_eq!(came, sent, "{format}");
+    }
+    let run = |args: &[&str]| {
+        let out = Command::new(program("camrill-camera")).args(args).output().expect("the program");
+        (out.status.code(), text(&out.stderr))
+    };
+    let (code, said) = run(&["/dev/null"]);
+    assert_eq!((code, said.starts_with("camrill-camera: /dev/null: ")), (Some(1), true), "{said}");
+    assert_eq!(run(&["-s", "live"]).0, Some(2));
+}
+
+/// A publisher with the key and a player with a ticket may come, the others are told why not, and nobody waits for
+/// those who are asked about.
+#[test]
+fn auth_asks_who_comes() {
+    let dir = TempDir::new();
+    let clip = clients::cut(&dir, 0, 2);
+    let auth = Process::start(logged("auth").arg("127.0.0.1:0"));
+    let port = number(&auth.wait_log(1, "rtmp://"), "127.0.0.1:");
+    let url = |param: &str| format!("rtmp://127.0.0.1:{port}/live/camera?{param}");
+    let refused = clients::publish_live(&clip, &url("key=wrong"));
+    refused.wait_log(1, "The key is wrong.");
+    let refused = Player::start(Kind::Rtmpdump, &url("ticket=tin"));
+    let player = Player::start(Kind::Rtmpdump, &url("ticket=gold"));
+    clients::publish_live(&clip, &url("key=secret")).finish();
+    player.expect(&flv::read(&clip));
+    assert!(refused.wait("nothing", |_| true).is_empty());
 }
 
 /// A signal begins a file with what came before, another one makes it longer; the end ends it properly.
