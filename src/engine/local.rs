@@ -48,6 +48,14 @@ impl Engine {
         Ok(id)
     }
 
+    /// An encoder will bring video, and audio, or not: players wait for no other track.
+    pub fn declare_tracks(&mut self, encoder: u32, video: bool, audio: bool) {
+        let stream = self.encoders.find(encoder).map_or(0, |encoder| encoder.stream);
+        if let Some(stream) = self.hub.stream_mut(stream) {
+            stream.declare(video, audio);
+        }
+    }
+
     /// The whole name of `vhost/app/stream`; an empty vhost is the default one, as is one that isn't
     /// configured.
     pub fn name(&self, vhost: &str, app: &str, stream: &str) -> Result<Name> {

@@ -90,6 +90,9 @@ pub unsafe extern "C" fn camrill_publisher_new(
             let publisher = Box::new(camrill_publisher_t::new(&config, sender, counts)?);
             let encoder = handle.with(|engine| {
                 let encoder = engine.publish(vhost, app, name, Box::new(receiver))?;
+                let tracks = &config.tracks;
+                let (video, audio) = (tracks.video_codec, tracks.audio_codec);
+                engine.declare_tracks(encoder, video != CAMRILL_CODEC_NONE, audio != CAMRILL_CODEC_NONE);
                 if config.rate_hint.is_some() {
                     engine.hint_rate(encoder, rate)?;
                 }

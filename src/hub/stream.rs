@@ -77,6 +77,8 @@ pub struct Stream {
     alarm: Option<Time>,
     video: Option<VideoTrack>,
     audio: Option<AudioTrack>,
+    /// Whether its publisher will bring video, and whether audio, where it has said so.
+    declared: Option<(bool, bool)>,
     totals: Totals,
     wants_key: bool,
     lent: Lent,
@@ -117,6 +119,7 @@ impl Stream {
             alarm: None,
             video: None,
             audio: None,
+            declared: None,
             totals: Totals::default(),
             wants_key: false,
             lent: Lent::default(),
@@ -140,6 +143,7 @@ impl Stream {
         self.jitter.restart();
         self.publish_began = now;
         self.publish_head = head;
+        self.declared = None;
         self.idle_since = now;
         self.wants_key = false;
     }
@@ -410,6 +414,21 @@ impl Stream {
     /// The sequence number of that publish's first frame, which may be to come.
     pub fn publish_head(&self) -> u64 {
         self.publish_head
+    }
+
+    /// Its publisher will bring video, and audio, or not.
+    pub fn declare(&mut self, video: bool, audio: bool) {
+        self.declared = Some((video, audio));
+    }
+
+    /// Whether a track of that kind may yet come that has not been seen.
+    pub fn may_bring(&self, kind: Kind) -> bool {
+        let (video, audio) = self.declared.unwrap_or((true, true));
+        match kind {
+            Kind::Video => video && !self.ring.has_video(),
+            Kind::Audio => audio && self.audio.is_none(),
+            Kind::Data => false,
+        }
     }
 
     /// Who publishes it.

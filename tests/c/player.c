@@ -103,7 +103,7 @@ static camrill_player_config_t config_of(struct played *p, struct host *h)
     camrill_player_config_t config = CAMRILL_PLAYER_CONFIG_INIT;
     memset(p, 0, sizeof *p);
     p->host = h;
-    /* The cameras here have no sound: it is not waited for. */
+    /* The cameras here name sound and bring none. */
     config.flags = CAMRILL_PLAYER_NO_AUDIO;
     config.user = p;
     config.user_free = played_freed;
@@ -297,6 +297,38 @@ static void a_stream_in_both_formats(void)
     /* What is kept outlives all. */
     EQ(gathered(&annexb.infos[0], got), annexb.infos[0].size);
     give_back(&annexb);
+}
+
+/* A publisher has named its tracks: there is nothing to wait for when the one has come. */
+static void only_named_tracks_are_waited_for(void)
+{
+    struct host *h = &hosts[0];
+    struct camera c;
+    struct played p;
+    camrill_publisher_config_t publisher = CAMRILL_PUBLISHER_CONFIG_INIT;
+    camrill_player_config_t config;
+    int turns;
+    host_start(h, 0);
+    memset(&c, 0, sizeof c);
+    publisher.app = "live";
+    publisher.name = "a";
+    publisher.tracks.video_codec = CAMRILL_CODEC_H264;
+    EQ(camrill_publisher_new(h->engine, &publisher, &c.publisher), 0);
+    config = config_of(&p, h);
+    config.app = "live";
+    config.name = "a";
+    config.flags = 0;
+    EQ(camrill_player_new(h->engine, &config, &p.player), 0);
+    EQ(camera_video(&c, 1, 100, 1), 0);
+    for (turns = 0; turns < 10 && p.count == 0; turns++)
+        CHECK(camrill_engine_poll(h->engine, 20) >= 0);
+    EQ(p.count, 1);
+    CHECK(p.video && !p.audio);
+    give_back(&p);
+    camrill_publisher_free(c.publisher);
+    camrill_player_free(p.player);
+    SOON(1, p.freed);
+    host_free(h);
 }
 
 static void pausing(void)
@@ -550,6 +582,7 @@ int main(void)
 {
     RUN(arguments);
     RUN(a_stream_in_both_formats);
+    RUN(only_named_tracks_are_waited_for);
     RUN(pausing);
     RUN(inside_callbacks);
     RUN(packets_on_other_threads);

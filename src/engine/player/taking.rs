@@ -218,9 +218,9 @@ impl Taking {
 
     /// Whether what is wanted of the tracks is known, or need not be waited for any longer.
     fn knows_tracks(&self, now: Time, stream: &Stream) -> bool {
-        let (video, audio) = (stream.ring().has_video(), stream.audio().is_some());
+        let waits = |wanted: bool, kind| wanted && stream.may_bring(kind);
         stream.publisher().is_none()
-            || (!self.wants.video || video) && (!self.wants.audio || audio)
+            || !waits(self.wants.video, Kind::Video) && !waits(self.wants.audio, Kind::Audio)
             || now.since(stream.publish_began()) >= OTHER_TRACK
     }
 

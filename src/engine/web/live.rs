@@ -214,15 +214,15 @@ impl Live {
         if stream.publisher().is_none() || stream.ring().is_empty() {
             return false;
         }
-        let both = stream.ring().has_video() && stream.audio().is_some();
         let one = match self.container.has_video() {
             true => stream.ring().has_video() || stream.audio().is_some(),
             false => stream.audio().is_some(),
         };
         let is_known = ends
+            || (!stream.may_bring(Kind::Video) && !stream.may_bring(Kind::Audio))
             || !self.container.has_video()
             || now.since(stream.publish_began()).as_micros() >= OTHER_TRACK_US;
-        both || (one && is_known)
+        one && is_known
     }
 
     /// The headers, with a frame of a codec that has none beside them: MP4 and MPEG-TS begin with all tracks,
