@@ -673,6 +673,8 @@ vhost a.b {
                               (0, 120, annexb(slices[0])), (0, -80, annexb(*slices)), (32, 40, annexb(idr))))
     seed("pack", "h264-nals", pack(0, 2, (4, 0, annexb(idr)), *[(4, 40, annexb(nal)) for nal in slices * 2],
                                    (12, 0, annexb(slices[1])), config=sets))
+    seed("pack", "h264-joined", pack(0, 2, (4, 0, annexb(idr)), (4, 0, annexb(b"\x0c\xff\x80", b"\6\5\1\2", slices[0])),
+                                     config=sets))
     avcc = b"\1\x64\0\x1e\xfd\xe1" + struct.pack(">H", len(sps)) + sps + b"\1\0\6" + pps
     seed("pack", "h264-lengths", pack(0, 3, (0, 0, b"\0\4" + idr + b"\0\3" + slices[0]), config=avcc))
     vps5 = bytes.fromhex("40010c01ffff016000000300900000030000 03003c959809".replace(" ", ""))

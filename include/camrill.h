@@ -1494,7 +1494,8 @@ int32_t camrill_publisher_new(struct camrill_engine_t *engine,
                               const struct camrill_publisher_config_t *config,
                               struct camrill_publisher_t **out);
 
-// Queues one frame for the loop and returns at once; the data is copied. When the queue is full the
+// Queues one frame for the loop and returns at once; the data is copied. Parameter sets alone, and NAL units of an
+// access unit that isn't complete, are kept for what follows. What is refused changes nothing. When the queue is full the
 // frame is dropped, and video up to the next keyframe with it: CAMRILL_EAGAIN, need_keyframe is called,
 // and the loss is counted. CAMRILL_EFRAME if it is not what its codec says. CAMRILL_ESTATE if the stream
 // is no longer this publisher's: the engine is freed, or another publisher took its place.
@@ -1532,7 +1533,7 @@ int32_t camrill_publisher_write_ref(struct camrill_publisher_t *publisher,
 int32_t camrill_publisher_stats(const struct camrill_publisher_t *publisher,
                                 struct camrill_publisher_stats_t *out);
 
-// Ends a publisher: what is queued still goes out, then the stream is published no longer and
+// Ends a publisher: what is queued and what has come of an access unit still goes out, then the stream is published no longer and
 // `user_free` runs on the loop's thread. NULL is allowed. Not while a write is going on; before or after
 // camrill_engine_free(). [any thread]
 void camrill_publisher_free(struct camrill_publisher_t *publisher);

@@ -47,6 +47,7 @@ struct Start {
     latest: i64,
 }
 
+#[cfg(any(feature = "hls", feature = "dvr"))]
 impl Default for Start {
     fn default() -> Self {
         Self { headers: Vec::new(), frames: Vec::new(), bytes: 0, latest: i64::MIN }

@@ -93,6 +93,11 @@ pub unsafe extern "C" fn camrill_publisher_new(
                 let tracks = &config.tracks;
                 let (video, audio) = (tracks.video_codec, tracks.audio_codec);
                 engine.declare_tracks(encoder, video != CAMRILL_CODEC_NONE, audio != CAMRILL_CODEC_NONE);
+                if video == CAMRILL_CODEC_MJPEG {
+                    log::warn!(
+                        "RTMP, FLV, MPEG-TS and HLS have no place for MJPEG: {app}/{name} plays without video"
+                    );
+                }
                 if config.rate_hint.is_some() {
                     engine.hint_rate(encoder, rate)?;
                 }
@@ -107,7 +112,8 @@ pub unsafe extern "C" fn camrill_publisher_new(
     }
 }
 
-/// Queues one frame for the loop and returns at once; the data is copied. When the queue is full the
+/// Queues one frame for the loop and returns at once; the data is copied. Parameter sets alone, and NAL units of an
+/// access unit that isn't complete, are kept for what follows. What is refused changes nothing. When the queue is full the
 /// frame is dropped, and video up to the next keyframe with it: CAMRILL_EAGAIN, need_keyframe is called,
 /// and the loss is counted. CAMRILL_EFRAME if it is not what its codec says. CAMRILL_ESTATE if the stream
 /// is no longer this publisher's: the engine is freed, or another publisher took its place.
@@ -204,7 +210,7 @@ pub unsafe extern "C" fn camrill_publisher_stats(
     }))
 }
 
-/// Ends a publisher: what is queued still goes out, then the stream is published no longer and
+/// Ends a publisher: what is queued and what has come of an access unit still goes out, then the stream is published no longer and
 /// `user_free` runs on the loop's thread. NULL is allowed. Not while a write is going on; before or after
 /// camrill_engine_free(). [any thread]
 ///

@@ -174,8 +174,11 @@ impl NalTrack {
         self.check_size(view, nals.len())?;
         for nal in &nals {
             if extent.partial
-                && self.unit.as_ref().is_some_and(|unit| unit.has_picture && nal.ends(unit.field))
+                && let Some(unit) = &mut self.unit
+                && unit.has_picture
+                && nal.ends(unit.field)
             {
+                unit.close(view);
                 self.finish(&mut out);
             }
             if matches!(nal.kind, Kind::Set(..))

@@ -224,6 +224,14 @@ fn a_nal_unit_at_a_time() {
     let frames = part(&mut p, 160_000, false, &[SLICE_MORE]).unwrap();
     assert_eq!((frames[0].pts, &frames[0].payload), (120_000, &length_of(&[SEI, SLICE]).into()));
     assert_eq!(part(&mut p, 160_000, false, &[SEI, SLICE]).unwrap()[0].payload, length_of(&[SLICE_MORE]));
+    let filler: &[u8] = &[12, 0xff, 0x80];
+    let frames = part(&mut p, 160_000, false, &[filler, SEI, SLICE]).unwrap();
+    assert_eq!(
+        frames[0].payload,
+        length_of(&[SEI, SLICE, filler]),
+        "the end of one and the beginning of another"
+    );
+    assert_eq!(part(&mut p, 160_000, false, &[SLICE_MORE, SLICE]), Err(PackError::SecondPicture { at: 10 }));
     assert_eq!(p.flush()[0].payload, length_of(&[SEI, SLICE]));
     assert!(p.flush().is_empty());
 }
