@@ -1,0 +1,33 @@
+#!/bin/sh
+# Builds for a board.
+#
+#   cross/build.sh dist TRIPLE       target/dist/camrill-VERSION-MACHINE.tar.gz, as `make dist` makes it
+#   cross/build.sh build TRIPLE      the libraries and the C programs, in target/cross/TRIPLE/release
+#   cross/build.sh check TRIPLE      whether it compiles
+#   cross/build.sh cargo TRIPLE ...  cargo with any arguments; what they need in front of --target
+#
+# Features are chosen with CARGO_FEATURES, as for `make`; environment.sh has what else can be set.
+cd "$(dirname "$0")/.."
+. cross/environment.sh
+
+action=${1:-} triple=${2:-}
+[ -n "$triple" ] || { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+shift 2
+cross_target "$triple"
+
+cross_make() {
+	# shellcheck disable=SC2086 # settings are words
+	${MAKE:-make} --no-print-directory "$@" TARGET="$TARGET" CC="$PWD/cross/cc" STRIP=llvm-strip \
+		LDFLAGS="$LDFLAGS" CARGO_FEATURES="${CARGO_FEATURES:-}"
+}
+
+case $action in
+check) cargo check --quiet --lib --target "$TARGET" ${CARGO_FEATURES:-} ;;
+cargo) exec cargo "$@" --target "$TARGET" ;;
+build | dist)
+	[ "$CROSS_ZIG" != - ] || { echo "cross: there is no linker for $TARGET; it can be checked" >&2; exit 2; }
+	# In target/dist with the others, whatever is built where.
+	if [ "$action" = build ]; then cross_make build; else cross_make dist OUT="${OUT:-target}"; fi
+	;;
+*) echo "cross: no action is called $action" >&2; exit 2 ;;
+esac
