@@ -26,8 +26,13 @@ check) cargo check --quiet --lib --target "$TARGET" ${CARGO_FEATURES:-} ;;
 cargo) exec cargo "$@" --target "$TARGET" ;;
 build | dist)
 	[ "$CROSS_ZIG" != - ] || { echo "cross: there is no linker for $TARGET; it can be checked" >&2; exit 2; }
+	[ "$action" = dist ] || { cross_make build; exit; }
+	mkdir -p "$CARGO_TARGET_DIR"
+	export TOOLCHAIN="$CARGO_TARGET_DIR/$TARGET.cmake"
+	sed -e "s|@TARGET@|$TARGET|" -e "s|@PREFIX@|$prefix|" -e "s|@PROCESSOR@|$processor|" \
+		cross/toolchain.cmake.in >"$TOOLCHAIN"
 	# In target/dist with the others, whatever is built where.
-	if [ "$action" = build ]; then cross_make build; else cross_make dist OUT="${OUT:-target}"; fi
+	cross_make dist OUT="${OUT:-target}"
 	;;
 *) echo "cross: no action is called $action" >&2; exit 2 ;;
 esac

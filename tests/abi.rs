@@ -17,7 +17,11 @@ fn code() -> String {
     header().lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
+/// The library, or the one that `CAMRILL_LIBRARY` names: one that was built for another machine.
 fn library() -> PathBuf {
+    if let Some(named) = std::env::var_os("CAMRILL_LIBRARY") {
+        return named.into();
+    }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build.args(["rustc", "--quiet", "--release", "--lib", "--crate-type", "cdylib,staticlib", "--target-dir"]).arg(target());

@@ -14,8 +14,12 @@ use support::flv::{self, VIDEO};
 use support::process::Process;
 use support::{TempDir, repository, target};
 
-/// An example's program, on the static library, with AddressSanitizer and UBSan.
+/// An example's program, on the static library, with AddressSanitizer and UBSan; or as it is in the folder that
+/// `CAMRILL_EXAMPLES` names, built for another machine.
 fn program(name: &str) -> PathBuf {
+    if let Some(folder) = std::env::var_os("CAMRILL_EXAMPLES") {
+        return PathBuf::from(folder).join(name);
+    }
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let folder = BUILT.get_or_init(|| {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
