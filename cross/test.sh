@@ -21,8 +21,10 @@ fail() {
 host_test() { CARGO_TARGET_DIR="$host_target" ${CARGO:-cargo} test "$@"; }
 host_target=${CARGO_TARGET_DIR:-$PWD/target}
 
-# The Rust library's own tests.
+# The Rust library's own tests, checked for overflow, which is elsewhere on 32 bits. Some of them try random input for a
+# minute when nothing is optimised; under qemu they try a part of it.
 unit() {
+	export CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=0 PROPTEST_CASES="${PROPTEST_CASES:-16}"
 	echo "cross: unit tests for $1"
 	# shellcheck disable=SC2086 # options are words
 	cross/build.sh cargo "$1" test --quiet --lib $features
@@ -66,7 +68,7 @@ c_tests() {
 	echo "cross: C tests for $1"
 	tests=$folder/$1/c-tests
 	mkdir -p "$tests"
-	for source in $(grep -l '^int main' tests/c/*.c); do
+	for source in $(grep -l '^int main' tests/c/*.c | grep -v /header.c); do
 		name=$(basename "$source" .c)
 		(
 			cross_target "$1"

@@ -113,7 +113,9 @@ fn the_library_starts_no_process_and_catches_no_signal() {
         "chdir",
         "umask",
     ] {
-        assert!(!imports.contains(unwanted), "{unwanted} is imported");
+        // A board's library has an unwinder in it, which says there why it aborts.
+        let unwinder = unwanted == "stderr" && std::env::var_os("CAMRILL_LIBRARY").is_some();
+        assert!(unwinder || !imports.contains(unwanted), "{unwanted} is imported");
     }
 }
 
