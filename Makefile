@@ -50,7 +50,7 @@ $(RELEASE)/transport-openssl: LIBS := -lssl -lcrypto
 $(RELEASE)/transport-mbedtls: LIBS := -lmbedtls -lmbedx509 -lmbedcrypto
 
 .PHONY: run test build bench install uninstall dist deb cross test-cross test-cross-all fmt lint header docs clean \
-	setup-run setup-test setup-cross FORCE
+	setup-run setup-test setup-board FORCE
 
 build: $(RELEASE)/libcamrill.a $(PROGRAMS)
 
@@ -98,6 +98,8 @@ test: setup-test
 	$(CARGO) test --features tls --test tls --test tls_out
 	tests/c/run.sh
 	fuzz/run.sh
+	cross/check-recipes.sh
+	cross/test.sh
 
 bench: build
 	$(CARGO) bench --bench side_by_side -- --out docs/benchmarks.md
@@ -136,13 +138,13 @@ dist:
 deb:
 	@$(SETTINGS) cbindings/package/deb.sh
 
-cross:
+cross: setup-board
 	@cross/build.sh dist "$(TARGET)"
 
-test-cross: setup-cross
+test-cross: setup-test
 	@cross/test.sh
 
-test-cross-all: setup-cross
+test-cross-all: setup-test
 	@cross/test.sh all
 
 clean:
@@ -154,7 +156,7 @@ setup-run:
 setup-test:
 	@tests/setup.sh test
 
-setup-cross:
-	@tests/setup.sh cross
+setup-board:
+	@tests/setup.sh board
 
 FORCE:

@@ -33,13 +33,13 @@ row() {
 
 # What the budgets are about, and each feature for itself, on the board with the most of its kind; the rest on others.
 rows() {
-	for features in none $recording $whole $whole,tls http hls dvr tls; do row $arm $features; done
+	for features in none $recording $whole $whole,tls http hls dvr tls; do row $arm "$features"; done
 	for features in none $recording; do
-		row $arm $features CARGO_PROFILE_RELEASE_OPT_LEVEL=z
-		row $arm $features CARGO_PROFILE_RELEASE_OPT_LEVEL=z PANIC=immediate-abort
+		row $arm "$features" CARGO_PROFILE_RELEASE_OPT_LEVEL=z
+		row $arm "$features" CARGO_PROFILE_RELEASE_OPT_LEVEL=z PANIC=immediate-abort
 	done
 	for target in mipsel-unknown-linux-musl aarch64-unknown-linux-gnu; do
-		for features in none $recording $whole $whole,tls; do row $target $features; done
+		for features in none $recording $whole $whole,tls; do row "$target" "$features"; done
 	done
 }
 

@@ -4,7 +4,7 @@
 #   cross/build.sh dist TRIPLE       target/dist/camrill-VERSION-MACHINE.tar.gz, as `make dist` makes it
 #   cross/build.sh build TRIPLE      the libraries and the C programs, in target/cross/TRIPLE/release
 #   cross/build.sh check TRIPLE      whether it compiles
-#   cross/build.sh cargo TRIPLE ...  cargo with any arguments; what they need in front of --target
+#   cross/build.sh cargo TRIPLE ...  cargo with any arguments
 #
 # Features are chosen with CARGO_FEATURES, as for `make`; environment.sh has what else can be set.
 cd "$(dirname "$0")/.."
@@ -23,13 +23,16 @@ cross_make() {
 
 case $action in
 check) cargo check --quiet --lib --target "$TARGET" ${CARGO_FEATURES:-} ;;
-cargo) exec cargo "$@" --target "$TARGET" ;;
+cargo)
+	export CARGO_BUILD_TARGET="$TARGET"
+	exec cargo "$@"
+	;;
 build | dist)
 	[ "$CROSS_ZIG" != - ] || { echo "cross: there is no linker for $TARGET; it can be checked" >&2; exit 2; }
 	[ "$action" = dist ] || { cross_make build; exit; }
 	mkdir -p "$CARGO_TARGET_DIR"
 	export TOOLCHAIN="$CARGO_TARGET_DIR/$TARGET.cmake"
-	sed -e "s|@TARGET@|$TARGET|" -e "s|@PREFIX@|$prefix|" -e "s|@PROCESSOR@|$processor|" \
+	sed -e "s|@TARGET@|$TARGET|" -e "s|@PREFIX@|$prefix|" -e "s|@PROCESSOR@|$(cross_field "$TARGET" 7)|" \
 		cross/toolchain.cmake.in >"$TOOLCHAIN"
 	# In target/dist with the others, whatever is built where.
 	cross_make dist OUT="${OUT:-target}"

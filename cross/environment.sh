@@ -26,7 +26,6 @@ cross_target() {
 	CROSS_CPU=$(cross_field "$TARGET" 3)
 	export CROSS_CPU
 	qemu=$(cross_field "$TARGET" 4) debian=$(cross_field "$TARGET" 5) prefix=$(cross_field "$TARGET" 6)
-	processor=$(cross_field "$TARGET" 7)
 
 	cross/tools.sh
 	export PATH="$CROSS_TOOLS/bin:$PATH" RUSTC="$CROSS_TOOLS/bin/rustc"
