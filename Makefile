@@ -7,6 +7,8 @@
 #   make install  [PREFIX=/usr/local] [LIBDIR=] [DESTDIR=]   and `make uninstall`
 #   make dist     tarballs, in target/dist; the same bytes wherever they are made
 #   make deb      Debian packages, in target/deb
+#   make cross TARGET=armv7-unknown-linux-gnueabihf   a tarball for a board; cross/targets has them all
+#   make test-cross   what was built for boards, run under qemu; test-cross-all: for all of them
 #   make fmt, make lint, make header, make docs, make clean
 #
 # What is built and packaged can be for another machine and with other features:
@@ -47,14 +49,16 @@ PROGRAMS := $(patsubst examples-c/%.c,$(RELEASE)/%,\
 $(RELEASE)/transport-openssl: LIBS := -lssl -lcrypto
 $(RELEASE)/transport-mbedtls: LIBS := -lmbedtls -lmbedx509 -lmbedcrypto
 
-.PHONY: run test build bench install uninstall dist deb fmt lint header docs clean setup-run setup-test FORCE
+.PHONY: run test build bench install uninstall dist deb cross test-cross test-cross-all fmt lint header docs clean \
+	setup-run setup-test setup-board FORCE
 
 build: $(RELEASE)/libcamrill.a $(PROGRAMS)
 
 # cargo knows best whether the library is current; it leaves the file's time alone when it is, and
-# then no program is linked again.
+# then no program is linked again. It optimises across crates only when Rust's own kind of library is not asked for.
+LIBRARIES := rustc --release --lib --crate-type cdylib,staticlib
 $(RELEASE)/libcamrill.a: FORCE
-	@$(CARGO) build --release --lib $(addprefix --target ,$(TARGET)) $(CARGO_FEATURES)
+	@$(CARGO) $(LIBRARIES) $(addprefix --target ,$(TARGET)) $(CARGO_FEATURES)
 
 # The static library, so that a program runs wherever it is copied to.
 $(RELEASE)/%: examples-c/%.c include/camrill.h $(RELEASE)/libcamrill.a
@@ -95,6 +99,8 @@ test: setup-test
 	tests/c/run.sh
 	tests/c/tsan.sh
 	fuzz/run.sh
+	cross/check-recipes.sh
+	cross/test.sh
 
 bench: build
 	$(CARGO) bench --bench side_by_side -- --out docs/benchmarks.md
@@ -134,6 +140,15 @@ dist:
 deb:
 	@$(SETTINGS) cbindings/package/deb.sh
 
+cross: setup-board
+	@cross/build.sh dist "$(TARGET)"
+
+test-cross: setup-test
+	@cross/test.sh
+
+test-cross-all: setup-test
+	@cross/test.sh all
+
 clean:
 	$(CARGO) clean
 
@@ -142,5 +157,8 @@ setup-run:
 
 setup-test:
 	@tests/setup.sh test
+
+setup-board:
+	@tests/setup.sh board
 
 FORCE:

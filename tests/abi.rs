@@ -17,10 +17,14 @@ fn code() -> String {
     header().lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
+/// The library, or the one that `CAMRILL_LIBRARY` names: one that was built for another machine.
 fn library() -> PathBuf {
+    if let Some(named) = std::env::var_os("CAMRILL_LIBRARY") {
+        return named.into();
+    }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
-    build.args(["build", "--quiet", "--release", "--lib", "--target-dir"]).arg(target());
+    build.args(["rustc", "--quiet", "--release", "--lib", "--crate-type", "cdylib,staticlib", "--target-dir"]).arg(target());
     let built = build.current_dir(repository("")).status().expect("cargo");
     assert!(built.success());
     target().join("release/libcamrill.so")
@@ -109,7 +113,9 @@ fn the_library_starts_no_process_and_catches_no_signal() {
         "chdir",
         "umask",
     ] {
-        assert!(!imports.contains(unwanted), "{unwanted} is imported");
+        // A board's library has an unwinder in it, which says there why it aborts.
+        let unwinder = unwanted == "stderr" && std::env::var_os("CAMRILL_LIBRARY").is_some();
+        assert!(unwinder || !imports.contains(unwanted), "{unwanted} is imported");
     }
 }
 

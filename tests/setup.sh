@@ -2,7 +2,8 @@
 # Installs what is missing, and nothing else; done in a moment when all is there.
 #
 #   tests/setup.sh run     what `make run` needs: a C compiler, which is also Rust's linker
-#   tests/setup.sh test    what `make test` needs besides: the real clients and servers
+#   tests/setup.sh test    what `make test` needs besides: the real clients and servers, and boards under qemu
+#   tests/setup.sh board   what `make cross` needs
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -27,6 +28,8 @@ has_pip() {
         python3 -m pip --version
 }
 
+has_zig() { [ -x cross/.tools/python/ziglang/zig ] || python3 -m pip --version; }
+
 has_npm() {
     { [ -f $tools/players/hls.js ] && [ -f $tools/players/mpegts.js ] && [ -d $tools/node/node_modules/koffi ]; } ||
         npm --version
@@ -46,7 +49,7 @@ install_missing() {
         apt-get install -q -y --no-install-recommends "$@"' setup $missing
 }
 
-case "${1:-test}" in run | test) ;; *) echo "usage: tests/setup.sh run|test" >&2; exit 2 ;; esac
+case "${1:-test}" in run | test | board) ;; *) echo "usage: tests/setup.sh run|test|board" >&2; exit 2 ;; esac
 
 if ! command -v cargo >/dev/null; then
     echo "setup: cargo is missing; Rust's own installer is at https://rustup.rs" >&2
@@ -56,7 +59,19 @@ fi
 need gcc has cc
 need libc6-dev test -e /usr/include/stdio.h
 
+if [ "${1:-test}" != run ]; then
+    need llvm has llvm-strip
+    need python3-pip has_zig
+fi
+
 if [ "${1:-test}" = test ]; then
+    need qemu-user-static has qemu-arm-static
+    # The C libraries that cross/targets has; without one, what is linked with it can't be run.
+    for architecture in armhf arm64 mipsel mips armel riscv64; do
+        need libc6-$architecture-cross dpkg -s libc6-$architecture-cross
+    done
+    need gcc-arm-linux-gnueabihf has arm-linux-gnueabihf-gcc
+    need g++-arm-linux-gnueabihf has arm-linux-gnueabihf-g++
     need g++ has g++
     need golang-go has go
     need nodejs has node

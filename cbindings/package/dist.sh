@@ -16,6 +16,7 @@ stage "$root" "" /lib
 inventory sbom >"$doc/camrill.cdx.json"
 inventory third-party >"$doc/THIRD-PARTY.txt"
 std_notices "$doc"
+[ -z "${TOOLCHAIN:-}" ] || install -D -m 644 "$TOOLCHAIN" "$root/share/camrill/toolchain.cmake"
 for file in README.md CHANGELOG.md docs/packaging.md docs/directives.md cbindings/package/camera.conf; do
 	install -m 644 "$file" "$doc/"
 done
@@ -24,12 +25,10 @@ done
 tar -C "$dist/stage" --sort=name --format=ustar --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
 	--mtime="@$SOURCE_DATE_EPOCH" -cf - "$name" | gzip -9n >"$dist/$name.tar.gz"
 rm -rf "$dist/stage"
-files=$name.tar.gz
 
 if is_repository; then
 	git diff --quiet HEAD || echo "dist: what is not committed is not in the source tarball" >&2
 	git archive --format=tar --prefix="camrill-$VERSION/" HEAD | gzip -9n >"$dist/camrill-$VERSION.tar.gz"
-	files="$files camrill-$VERSION.tar.gz"
 fi
-# shellcheck disable=SC2086 # the names are words
-(cd "$dist" && sha256sum $files | tee SHA256SUMS)
+# Those of other machines lie there too.
+(cd "$dist" && sha256sum "camrill-$VERSION"*.tar.gz | tee SHA256SUMS)

@@ -145,10 +145,21 @@ def std_crates(target):
     sysroot = run("rustc", "--print", "sysroot").strip()
     names = set()
     for path in glob.glob(os.path.join(sysroot, "lib", "rustlib", target, "lib", "lib*.rlib")):
-        name = re.sub(r"-[0-9a-f]+$", "", os.path.basename(path)[3:-5])
-        if name not in STD_OWN and not name.startswith("rustc_std_workspace"):
-            names.add(name)
-    return sorted(names)
+        names.add(re.sub(r"-[0-9a-f]+$", "", os.path.basename(path)[3:-5]))
+    if not names:
+        names = built_std_crates(target, sysroot)
+    return sorted(n for n in names if n not in STD_OWN and not n.startswith("rustc_std_workspace"))
+
+
+def built_std_crates(target, sysroot):
+    """The same where it was built with the library: what it may need, and what was compiled."""
+    lock = os.path.join(sysroot, "lib", "rustlib", "src", "rust", "library", "Cargo.lock")
+    if not os.path.exists(lock):
+        return set()
+    wanted = {n.replace("-", "_") for n in re.findall(r'^name = "(.*)"$', read(lock), re.MULTILINE)}
+    folder = os.path.join(os.environ.get("CARGO_TARGET_DIR", "target"), target, "release", "deps")
+    compiled = {re.sub(r"-[0-9a-f]+$", "", os.path.basename(p)[:-2]) for p in glob.glob(os.path.join(folder, "*.d"))}
+    return wanted & compiled
 
 
 def sbom(target, features):

@@ -109,7 +109,7 @@ if [ $# = 0 ]; then
     check_header
     check_coverage
 fi
-${CARGO:-cargo} build --quiet --release --lib
+${CARGO:-cargo} rustc --quiet --release --lib --crate-type cdylib,staticlib
 # Both go to the same place.
 ${CARGO:-cargo} build --quiet --lib --features tls
 cp "$target/debug/libcamrill.a" "$out/libcamrill-tls.a"
