@@ -128,7 +128,7 @@ SETTINGS = $(foreach name,MAKE CARGO CC STRIP INSTALL CFLAGS LDFLAGS TARGET CARG
 	STATIC_LIBS PREFIX LIBDIR BINDIR INCLUDEDIR DESTDIR,$(name)='$($(name))')
 
 # Under sudo there is often no cargo: what was built before is then installed as it stands.
-install: $(if $(shell command -v $(CARGO)),$(RELEASE)/camrill-server)
+install: $(if $(shell command -v $(CARGO)),$(RELEASE)/camrill-server $(RELEASE)/camrill-camera)
 	@$(SETTINGS) cbindings/package/install.sh install
 
 uninstall:

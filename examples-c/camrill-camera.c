@@ -7,8 +7,9 @@
  *
  * Without DEVICE it reads H.264 in annex B from standard input, as it comes from a live encoder without B-frames;
  * with -5 H.265. A frame's time is when it comes, or with -f what that many frames a second make it. DEVICE is a
- * V4L2 camera that gives H.264 (with -5 HEVC): its buffers go to the players without a copy. -s names the stream
- * (live/camera), -c is a configuration in SRS's syntax; without one the ports are 1935, 8080 and 1985. */
+ * V4L2 camera that gives H.264 (with -5 HEVC): its buffers go to the players without a copy, and it makes no more
+ * than what the network holds. -s names the stream (live/camera), -c is a configuration in SRS's syntax; without one
+ * the ports are 1935, 8080 and 1985. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -47,7 +48,7 @@ struct camera {
     int is_whole;               /* it has all that belongs to it: what comes is the next one's */
     int has_slice;              /* a slice of it has come */
     /* Of a device. */
-    int device;
+    int device, bitrate;
     struct buffer buffers[BUFFERS];
     uint32_t buffer_count;
 };
@@ -280,6 +281,25 @@ static void need_keyframe(void *user)
         control(camera->device, VIDIOC_S_CTRL, &force);
 }
 
+static void rate_hint(void *user, uint32_t bits_per_second)
+{
+    struct camera *camera = user;
+    struct v4l2_control bitrate;
+    memset(&bitrate, 0, sizeof bitrate);
+    bitrate.id = V4L2_CID_MPEG_VIDEO_BITRATE;
+    if (camera->device < 0)
+        return;
+    if (camera->bitrate == 0) {
+        if (control(camera->device, VIDIOC_G_CTRL, &bitrate) < 0)
+            return; /* it can't be told */
+        camera->bitrate = bitrate.value;
+    }
+    bitrate.value = camera->bitrate;
+    if (bits_per_second > 0 && bits_per_second < (uint32_t)camera->bitrate)
+        bitrate.value = (int32_t)bits_per_second;
+    control(camera->device, VIDIOC_S_CTRL, &bitrate);
+}
+
 static void on_log(void *user, int32_t level, camrill_id_t client, const char *line)
 {
     (void)user;
@@ -358,6 +378,7 @@ int main(int argc, char **argv)
     publisher.tracks.video_codec = camera.codec;
     publisher.user = &camera;
     publisher.need_keyframe = need_keyframe;
+    publisher.rate_hint = rate_hint;
     camera.size = 8 << 20;
     camera.in = malloc(camera.size);
     if (camera.in == NULL)

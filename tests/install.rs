@@ -21,6 +21,7 @@ fn install_and_uninstall(lib: &str, more: &[&str]) {
     let version = env!("CARGO_PKG_VERSION");
     let mut expected = headers("usr/include");
     expected.extend([
+        "usr/bin/camrill-camera".to_owned(),
         "usr/bin/camrill-server".to_owned(),
         "usr/share/doc/camrill/LICENSE-APACHE".to_owned(),
         "usr/share/doc/camrill/LICENSE-MIT".to_owned(),

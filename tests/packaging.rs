@@ -130,6 +130,7 @@ fn check_contents(root: &Path) {
     let mut expected = headers("include");
     expected.extend(
         [
+            "bin/camrill-camera",
             "bin/camrill-server",
             "lib/cmake/camrill/camrill-config-version.cmake",
             "lib/cmake/camrill/camrill-config.cmake",
@@ -339,6 +340,7 @@ fn debian_packages_hold_what_they_are_to_and_can_be_installed() {
             _ => expected.extend(
                 [
                     "etc/camrill/camera.conf",
+                    "usr/bin/camrill-camera",
                     "usr/bin/camrill-server",
                     "usr/lib/systemd/system/camrill-server.service",
                     "usr/share/doc/camrill-server/directives.md",

@@ -44,7 +44,7 @@ stage() {
 	"$MAKE" --no-print-directory install CARGO="$CARGO" CC="$CC" INSTALL="$INSTALL" TARGET="$TARGET" \
 		CARGO_FEATURES="$CARGO_FEATURES" STATIC_LIBS="$STATIC_LIBS" CFLAGS="$cflags" LDFLAGS="$LDFLAGS $ldflags" \
 		DESTDIR="$1" PREFIX="$2" LIBDIR="$3" BINDIR="$2/bin" INCLUDEDIR="$2/include"
-	"$STRIP" --strip-unneeded --remove-section=.comment "$1$3/libcamrill.so.$VERSION" "$1$2/bin/camrill-server"
+	"$STRIP" --strip-unneeded --remove-section=.comment "$1$3/libcamrill.so.$VERSION" "$1$2/bin"/*
 	"$STRIP" --enable-deterministic-archives --strip-debug --remove-section=.comment "$1$3/libcamrill.a"
 }
 

@@ -31,11 +31,16 @@ lib=/usr/lib/$multiarch
 rm -rf "$work"
 stage "$work/stage" /usr "$lib"
 
-# In the packages the server uses the library that is a package too.
-# shellcheck disable=SC2086 # options are words
-$CC -std=c99 $cflags -Iinclude -o "$work/stage/usr/bin/camrill-server" \
-	examples-c/camrill-server.c examples-c/programs.c -L"$work/stage$lib" -lcamrill $LDFLAGS $ldflags
-"$STRIP" --strip-unneeded --remove-section=.comment "$work/stage/usr/bin/camrill-server"
+# program NAME SOURCE...: in the packages the programs use the library that is a package too.
+program() {
+	out=$work/stage/usr/bin/$1
+	shift
+	# shellcheck disable=SC2086 # options are words
+	$CC -std=c99 $cflags -Iinclude -o "$out" "$@" -L"$work/stage$lib" -lcamrill $LDFLAGS $ldflags
+	"$STRIP" --strip-unneeded --remove-section=.comment "$out"
+}
+program camrill-server examples-c/camrill-server.c examples-c/programs.c
+program camrill-camera examples-c/camrill-camera.c
 
 # take PACKAGE PATH...: what was staged goes into a package.
 take() {
@@ -146,7 +151,7 @@ Description: live-streaming engine for cameras and boards, development files
 END
 
 gzip -9n "$work/stage/usr/share/man/man1/camrill-server.1"
-take camrill-server /usr/bin/camrill-server /usr/share/man/man1/camrill-server.1.gz
+take camrill-server /usr/bin/camrill-camera /usr/bin/camrill-server /usr/share/man/man1/camrill-server.1.gz
 server=$work/camrill-server
 install -D -m 644 cbindings/package/camrill-server.service "$server/usr/lib/systemd/system/camrill-server.service"
 install -D -m 644 cbindings/package/camera.conf "$server/etc/camrill/camera.conf"

@@ -60,7 +60,7 @@ link "libcamrill.so.$VERSION" "$LIBDIR/$SONAME"
 link "$SONAME" "$LIBDIR/libcamrill.so"
 fill cbindings/camrill.pc.in "$LIBDIR/pkgconfig/camrill.pc"
 for file in camrill-config camrill-config-version; do fill cbindings/cmake/$file.cmake.in "$cmake/$file.cmake"; done
-put 755 "$RELEASE/camrill-server" "$BINDIR/camrill-server"
+for program in camrill-camera camrill-server; do put 755 "$RELEASE/$program" "$BINDIR/$program"; done
 fill cbindings/package/camrill-server.1.in "$PREFIX/share/man/man1/camrill-server.1"
 for file in LICENSE-MIT LICENSE-APACHE; do put 644 $file "$doc/$file"; done
 
