@@ -24,7 +24,9 @@ fn library() -> PathBuf {
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
-    build.args(["rustc", "--quiet", "--release", "--lib", "--crate-type", "cdylib,staticlib", "--target-dir"]).arg(target());
+    build
+        .args(["rustc", "--quiet", "--release", "--lib", "--crate-type", "cdylib,staticlib", "--target-dir"])
+        .arg(target());
     let built = build.current_dir(repository("")).status().expect("cargo");
     assert!(built.success());
     target().join("release/libcamrill.so")

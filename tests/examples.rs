@@ -24,7 +24,17 @@ fn program(name: &str) -> PathBuf {
     let folder = BUILT.get_or_init(|| {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
-        build.args(["rustc", "--quiet", "--release", "--lib", "--crate-type", "cdylib,staticlib", "--target-dir"]).arg(target());
+        build
+            .args([
+                "rustc",
+                "--quiet",
+                "--release",
+                "--lib",
+                "--crate-type",
+                "cdylib,staticlib",
+                "--target-dir",
+            ])
+            .arg(target());
         assert!(build.current_dir(repository("")).status().expect("cargo").success());
         let folder = target().join("sanitized");
         std::fs::create_dir_all(&folder).expect("a folder");

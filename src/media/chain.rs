@@ -9,8 +9,13 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::time::Time;
 
-/// Bytes from which on a piece is shared rather than copied: below, remembering it for each reader costs more.
+/// Bytes from which on a piece of lent memory is shared rather than copied: below, keeping it costs more.
 pub const SHARED_MIN: usize = 2048;
+
+/// The same for an image of a frame that is our own. Its copy is made once, whereas another piece costs something
+/// with each player's send: with frames of 7 KB and 300 players sharing took 1.40 ms of CPU time per MB sent over
+/// RTMP, copying 1.19 (medians of five runs side by side), and the same over HTTP-FLV, 0.81 and 0.82.
+const IMAGE_SHARED_MIN: usize = 16 * 1024;
 
 /// Bytes that belong together, in the order of their pieces. Cloning shares them.
 #[derive(Clone, Default)]
@@ -140,6 +145,16 @@ impl Chain {
         if self.is_lent() { Self::from(self.copied()) } else { self.clone() }
     }
 
+    /// Bytes from which on a piece is shared by images.
+    pub fn shared_min(&self) -> usize {
+        if self.is_lent() { SHARED_MIN } else { IMAGE_SHARED_MIN }
+    }
+
+    /// Bytes in pieces that images copy.
+    pub fn unshared(&self) -> usize {
+        self.pieces().iter().map(Bytes::len).filter(|len| *len < self.shared_min()).sum()
+    }
+
     /// What is left when the first `n` bytes are gone.
     pub fn without(&self, n: usize) -> Self {
         let mut n = n;
@@ -166,12 +181,19 @@ impl Chain {
 pub struct Gather {
     small: BytesMut,
     pieces: Vec<Bytes>,
+    /// Bytes from which on a piece is shared.
+    shared_min: usize,
 }
 
 impl Gather {
     /// With room for so many bytes that are copied.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { small: BytesMut::with_capacity(bytes), pieces: Vec::new() }
+        Self { small: BytesMut::with_capacity(bytes), pieces: Vec::new(), shared_min: SHARED_MIN }
+    }
+
+    /// For an image of `payload`, with room for so many bytes that are copied.
+    pub fn image_of(payload: &Chain, bytes: usize) -> Self {
+        Self { shared_min: payload.shared_min(), ..Self::with_capacity(bytes) }
     }
 
     /// Where bytes are appended that are copied.
@@ -181,7 +203,7 @@ impl Gather {
 
     /// Appends bytes.
     pub fn share(&mut self, piece: Bytes) {
-        if piece.len() < SHARED_MIN {
+        if piece.len() < self.shared_min {
             self.small.extend_from_slice(&piece);
             return;
         }

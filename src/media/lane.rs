@@ -5,7 +5,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::chain::{Copies, SHARED_MIN, own_due};
+use super::chain::{Copies, own_due};
 use super::{Chain, Frame, Headers, Ring};
 use crate::time::Time;
 
@@ -118,7 +118,8 @@ impl Lane {
         let own = |image: &Chain| match image.pieces() {
             [one] => one.len(),
             several => {
-                let small: usize = several.iter().map(Bytes::len).filter(|len| *len < SHARED_MIN).sum();
+                let small: usize =
+                    several.iter().map(Bytes::len).filter(|len| *len < image.shared_min()).sum();
                 small.saturating_add(image.one().map_or(0, Bytes::len))
             }
         };

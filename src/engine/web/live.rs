@@ -13,7 +13,7 @@ use crate::flv::{self, file};
 use crate::fmp4;
 use crate::http::websocket::{self, Opcode};
 use crate::hub::{LaneKey, Player, Stream};
-use crate::media::{Chain, Codec, Frame, Gather, Headers, Kind, Mux, Ring, Role, SHARED_MIN};
+use crate::media::{Chain, Codec, Frame, Gather, Headers, Kind, Mux, Ring, Role};
 use crate::mpegts;
 use crate::rtmp::url::StreamName;
 use crate::time::Time;
@@ -293,24 +293,19 @@ impl FlvMux {
         body.pieces().iter().for_each(|piece| out.share(piece.clone()));
         out.small().put_slice(&after);
     }
-
-    /// Room for what is copied of a frame.
-    fn room(frame: &Frame) -> usize {
-        64 + if frame.size() < SHARED_MIN { frame.size() } else { 0 }
-    }
 }
 
 impl Mux for FlvMux {
     fn start(&mut self, _: &Headers) {}
 
     fn image(&mut self, frame: &Frame) -> Chain {
-        let mut out = Gather::with_capacity(Self::room(frame));
+        let mut out = Gather::image_of(&frame.payload, frame.payload.unshared().saturating_add(64));
         self.put(frame, frame.dts, &mut out);
         out.finish_as(&frame.payload)
     }
 
     fn preamble(&mut self, headers: &Headers, at: i64) -> Bytes {
-        let mut out = Gather::with_capacity(headers.iter().map(Self::room).sum());
+        let mut out = Gather::with_capacity(headers.iter().map(|frame| 64 + frame.size()).sum());
         headers.iter().for_each(|frame| self.put(frame, at, &mut out));
         out.finish(false).bytes()
     }

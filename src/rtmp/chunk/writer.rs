@@ -3,7 +3,7 @@
 use bytes::{BufMut, BytesMut};
 
 use super::{DEFAULT_CHUNK_SIZE, EXTENDED, MAX_CHUNK_STREAM_ID};
-use crate::media::{Chain, Gather, SHARED_MIN};
+use crate::media::{Chain, Gather};
 use crate::wire::limits::{RTMP_CHUNK_SIZE_MAX, RTMP_CHUNK_SIZE_MIN};
 
 /// The longest message that a header can tell, in bytes; what is longer is cut.
@@ -128,8 +128,9 @@ pub fn image(
     let size = chunk_size.clamp(RTMP_CHUNK_SIZE_MIN, RTMP_CHUNK_SIZE_MAX) as usize;
     let len = payload.len().min(MESSAGE_MAX);
     let whole = wire_len(size, csid, timestamp, len);
-    let shares = size >= SHARED_MIN && payload.pieces().iter().any(|piece| piece.len() >= SHARED_MIN);
-    let mut out = Gather::with_capacity(if shares { (whole - len).saturating_add(SMALL) } else { whole });
+    // Chunks below that are copied, each behind its header.
+    let copied = if size < payload.shared_min() { len } else { payload.unshared().min(len) + SMALL };
+    let mut out = Gather::image_of(payload, (whole - len).saturating_add(copied));
     put_basic_header(out.small(), 0, csid);
     out.small().put_uint(timestamp.min(EXTENDED).into(), 3);
     out.small().put_uint(len as u64, 3);
@@ -214,14 +215,20 @@ mod tests {
 
     #[test]
     fn large_parts_of_a_payload_are_shared() {
-        let large = Bytes::from(vec![7; 2 * SHARED_MIN]);
-        let payload = Chain::new([Bytes::from_static(b"head"), large.clone()]);
-        let shared = super::image(SHARED_MIN as u32 + 4, 6, 1, 9, 1, &payload);
-        assert_eq!(shared.bytes(), image(SHARED_MIN as u32 + 4, 6, 1, 9, 1, &payload.bytes()));
-        let lens: Vec<_> = shared.pieces().iter().map(Bytes::len).collect();
-        assert_eq!(lens, [12 + 4, SHARED_MIN, 1, SHARED_MIN]);
-        assert_eq!(shared.pieces()[3].as_ptr(), large[SHARED_MIN..].as_ptr());
-        assert_eq!(super::image(128, 6, 1, 9, 1, &payload).pieces().len(), 1);
+        for is_lent in [false, true] {
+            let chain = |pieces: Vec<Bytes>| if is_lent { Chain::lent(pieces) } else { Chain::new(pieces) };
+            let min = chain(Vec::new()).shared_min();
+            let large = Bytes::from(vec![7; 2 * min]);
+            let payload = chain(vec![Bytes::from_static(b"head"), large.clone()]);
+            let size = min as u32 + 4;
+            let shared = super::image(size, 6, 1, 9, 1, &payload);
+            assert_eq!(shared.bytes(), image(size, 6, 1, 9, 1, &payload.bytes()));
+            let lens: Vec<_> = shared.pieces().iter().map(Bytes::len).collect();
+            assert_eq!(lens, [12 + 4, min, 1, min]);
+            assert_eq!(shared.pieces()[3].as_ptr(), large[min..].as_ptr());
+            assert_eq!(shared.is_lent(), is_lent);
+            assert_eq!(super::image(128, 6, 1, 9, 1, &payload).pieces().len(), 1);
+        }
     }
 
     fn write(writer: &mut ChunkWriter, csid: u32, timestamp: u32, stream_id: u32, payload: &[u8]) -> Vec<u8> {
