@@ -236,7 +236,7 @@ pub(super) struct PlayerCallbacks {
 ///
 /// It starts at a keyframe, the newest that has passed where the vhost's `gop_cache` is on, and at once where
 /// there is no video; where it waits for a keyframe the encoder is asked for one. The first packet waits for up to a
-/// second of the publish until both tracks are known. A host that is slow loses frames up to a keyframe when
+/// second of the publish until both tracks are known, unless its publisher has named those that it has. A host that is slow loses frames up to a keyframe when
 /// `queue_length` is over, as other players do.
 ///
 /// CAMRILL_EINVAL for a URL that can't be one, or both a stream and a URL; CAMRILL_ENOENT if the vhost is not

@@ -66,7 +66,8 @@ struct Writing<'a>(&'a camrill_publisher_t);
 
 /// Publishes a stream of this process's own and writes the publisher to `out`. It is published at once;
 /// frames come with camrill_publisher_write(). CAMRILL_EBUSY if the name is being published and the
-/// vhost's on_conflict is refuse, CAMRILL_ENOENT if the vhost is not configured. `user_free` is not called on failure. Called on the loop's thread.
+/// vhost's on_conflict is refuse, CAMRILL_ENOENT if the vhost is not configured. `user_free` is not called on
+/// failure. On the loop's thread.
 ///
 /// # Safety
 /// `engine` as for camrill_engine_free(); `config` is valid; `out` is writable.
@@ -112,9 +113,9 @@ pub unsafe extern "C" fn camrill_publisher_new(
     }
 }
 
-/// Queues one frame for the loop and returns at once; the data is copied. Parameter sets alone, and NAL units of an
-/// access unit that isn't complete, are kept for what follows. What is refused changes nothing. When the queue is full the
-/// frame is dropped, and video up to the next keyframe with it: CAMRILL_EAGAIN, need_keyframe is called,
+/// Queues one frame for the loop and returns at once; the data is copied. Parameter sets alone, and NAL units of
+/// an access unit that isn't complete, are kept for what follows. What is refused changes nothing. When the queue
+/// is full the frame is dropped, and video up to the next keyframe with it: CAMRILL_EAGAIN, need_keyframe is called,
 /// and the loss is counted. CAMRILL_EFRAME if it is not what its codec says. CAMRILL_ESTATE if the stream
 /// is no longer this publisher's: the engine is freed, or another publisher took its place.
 /// Never waits, neither for the loop nor for a lock. One thread at a time per publisher, any one: a second
@@ -142,8 +143,8 @@ pub unsafe extern "C" fn camrill_publisher_write(
 /// inside this call where the frame is refused, dropped or too small to be worth it (below 2 KiB), else from any
 /// thread that lets go of the last piece: the loop's as a rule, inside camrill_engine_poll(),
 /// camrill_engine_run() or camrill_engine_free(), or one that calls camrill_publisher_free(), or this one, where
-/// the loop was done with the frame before the call was. It must be
-/// quick and use no engine; it may write to a publisher. After a fork it runs in the parent only.
+/// the loop was done with the frame before the call was. It must be quick and use no engine; it may write to a
+/// publisher. After a fork it runs in the parent only.
 ///
 /// What the loop still holds after max_hold_ms (camrill_publisher_config_t), for slow players or as the GOP cache,
 /// it copies, so that the encoder gets its memory back; the copies are counted (late_copies). HLS and recordings
