@@ -724,11 +724,19 @@ private:
     }
 };
 
-// How a recorder is made: camrill_recorder_config_t.
+// Files of the host's own, as camrill_file_sink_t has them; all three are set. One that throws answers CAMRILL_EIO.
+struct FileSink {
+    std::function<int32_t(const char *path, void **file)> open;
+    std::function<int32_t(void *file, uint64_t offset, const uint8_t *data, size_t size)> write;
+    std::function<int32_t(void *file, bool complete)> close;
+};
+
+// How a recorder is made: camrill_recorder_config_t. `files` takes the place of `sink`.
 struct RecorderConfig : camrill_recorder_config_t {
     RecorderConfig() : camrill_recorder_config_t CAMRILL_RECORDER_CONFIG_INIT {}
 
     std::function<void(const camrill_recorder_file_t &file)> on_file;
+    FileSink files;
 };
 
 // A recorder of a stream, or of frames that are written to it.
@@ -744,6 +752,13 @@ public:
                     [](camrill_engine_t *e, RecorderConfig &c, camrill_recorder_t **out) {
                         camrill_recorder_config_t &raw = c;
                         raw.on_file = c.on_file ? file : nullptr;
+                        camrill_file_sink_t sink = CAMRILL_FILE_SINK_INIT;
+                        if (c.files.open || c.files.write || c.files.close) {
+                            sink.open = c.files.open ? open_file : nullptr;
+                            sink.write = c.files.write ? write_file : nullptr;
+                            sink.close = c.files.close ? close_file : nullptr;
+                            raw.sink = &sink;
+                        }
                         return camrill_recorder_new(e, &raw, out);
                     });
     }
@@ -759,6 +774,26 @@ private:
     {
         Held &held = Held::of(user);
         held.host->guarded([&] { held.config.on_file(*file); });
+    }
+
+    template <class Function> static int32_t answered(void *user, const Function &function) noexcept
+    {
+        int32_t answer = CAMRILL_EIO;
+        Held &held = Held::of(user);
+        held.host->guarded([&] { answer = function(held.config.files); });
+        return answer;
+    }
+    static int32_t open_file(void *user, const char *path, void **file) noexcept
+    {
+        return answered(user, [&](const FileSink &files) { return files.open(path, file); });
+    }
+    static int32_t write_file(void *user, void *file, uint64_t offset, const uint8_t *data, size_t size) noexcept
+    {
+        return answered(user, [&](const FileSink &files) { return files.write(file, offset, data, size); });
+    }
+    static int32_t close_file(void *user, void *file, int32_t complete) noexcept
+    {
+        return answered(user, [&](const FileSink &files) { return files.close(file, complete != 0); });
     }
 };
 

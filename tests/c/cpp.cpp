@@ -382,10 +382,40 @@ static void frames_without_a_stream()
     r.path = path.c_str();
     camrill::Recorder recorder;
     GOOD(recorder.open(engine, r));
-    Encoder one, two;
+    // Into memory: one recorder's file, and another one's that can't be opened.
+    std::string memory, refused;
+    int closed = 0;
+    camrill::RecorderConfig m;
+    m.tracks.video_codec = CAMRILL_CODEC_H264;
+    m.path = "memory.flv";
+    m.files.open = [&memory](const char *, void **file) {
+        *file = &memory;
+        return CAMRILL_OK;
+    };
+    m.files.write = [&memory](void *file, uint64_t offset, const uint8_t *data, size_t size) {
+        CHECK(file == &memory && offset <= memory.size());
+        memory.replace(static_cast<size_t>(offset), size, reinterpret_cast<const char *>(data), size);
+        return CAMRILL_OK;
+    };
+    m.files.close = [&closed](void *, bool complete) {
+        closed += complete;
+        return CAMRILL_OK;
+    };
+    camrill::Recorder to_memory, to_nowhere;
+    GOOD(to_memory.open(engine, m));
+    m.files.open = [](const char *, void **) { return CAMRILL_EIO; };
+    m.on_file = [&refused](const camrill_recorder_file_t &file) { refused = file.reason; };
+    GOOD(to_nowhere.open(engine, m));
+    m.files.close = nullptr;
+    CHECK(to_nowhere.open(engine, m).code() == CAMRILL_EINVAL);
+    Encoder one, two, three, four;
     one.write(hls, 20);
     two.write(recorder, 20);
-    until({&engine}, [&] { return playlists >= 2; });
+    three.write(to_memory, 20);
+    four.write(to_nowhere, 20);
+    to_memory.reset();
+    until({&engine}, [&] { return playlists >= 2 && closed == 1 && !refused.empty(); });
+    CHECK(memory.compare(0, 3, "FLV") == 0 && memory.size() > 1000);
     camrill::Frame wrong(CAMRILL_CODEC_H264, "\1\2\3\4", 4, 1000000);
     CHECK(hls.write(wrong).code() == CAMRILL_EFRAME && recorder.write(wrong).code() == CAMRILL_EFRAME);
     engine.reset();
