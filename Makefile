@@ -5,7 +5,16 @@
 #   make build    the libraries and the C programs, in target/release
 #   make bench    the side-by-side comparison, written to docs/benchmarks.md
 #   make install  [PREFIX=/usr/local] [LIBDIR=] [DESTDIR=]   and `make uninstall`
+#   make dist     tarballs, in target/dist; the same bytes wherever they are made
+#   make deb      Debian packages, in target/deb
+#   make cross TARGET=armv7-unknown-linux-gnueabihf   a tarball for a board; cross/targets has them all
+#   make test-cross   what was built for boards, run under qemu; test-cross-all: for all of them
 #   make fmt, make lint, make header, make docs, make clean
+#
+# What is built and packaged can be for another machine and with other features:
+#
+#   make dist TARGET=aarch64-unknown-linux-gnu CC=aarch64-linux-gnu-gcc STRIP=aarch64-linux-gnu-strip \
+#       CARGO_FEATURES="--features tls"
 
 PREFIX     ?= /usr/local
 LIBDIR     ?= $(PREFIX)/lib
@@ -15,16 +24,22 @@ DESTDIR    ?=
 
 CARGO   ?= cargo
 CC      ?= cc
+STRIP   ?= strip
 INSTALL ?= install
 CFLAGS  ?= -O2 -g
 
-TARGET  := $(or $(CARGO_TARGET_DIR),target)
-RELEASE := $(TARGET)/release
+# The triple to build for, and cargo's options for features; when empty, this machine's and the default ones.
+TARGET         ?=
+CARGO_FEATURES ?=
+
+OUT     := $(or $(CARGO_TARGET_DIR),target)
+RELEASE := $(OUT)/$(addsuffix /,$(TARGET))release
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 SONAME  := libcamrill.so.$(firstword $(subst ., ,$(VERSION)))
 
-# What Rust's standard library needs, as `cargo rustc --lib -- --print native-static-libs` says.
-STATIC_LIBS := -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
+# What Rust's standard library needs, as `cargo rustc --lib -- --print native-static-libs` says; but not -lgcc_s and
+# -lc. Compilers add those by themselves, and better: a program may then be linked with -static or -static-libgcc.
+STATIC_LIBS ?= -lutil -lrt -lpthread -lm -ldl
 STRICT      := -std=c99 -Wall -Wextra -Werror
 
 # programs.c is a part of camrill-server, each other file a program. Those that show a TLS library need it to
@@ -34,14 +49,16 @@ PROGRAMS := $(patsubst examples-c/%.c,$(RELEASE)/%,\
 $(RELEASE)/transport-openssl: LIBS := -lssl -lcrypto
 $(RELEASE)/transport-mbedtls: LIBS := -lmbedtls -lmbedx509 -lmbedcrypto
 
-.PHONY: run test build bench install uninstall fmt lint header docs clean setup-run setup-test FORCE
+.PHONY: run test build bench install uninstall dist deb cross test-cross test-cross-all fmt lint header docs clean \
+	setup-run setup-test setup-board FORCE
 
 build: $(RELEASE)/libcamrill.a $(PROGRAMS)
 
 # cargo knows best whether the library is current; it leaves the file's time alone when it is, and
-# then no program is linked again.
+# then no program is linked again. It optimises across crates only when Rust's own kind of library is not asked for.
+LIBRARIES := rustc --release --lib --crate-type cdylib,staticlib
 $(RELEASE)/libcamrill.a: FORCE
-	@$(CARGO) build --release --lib
+	@$(CARGO) $(LIBRARIES) $(addprefix --target ,$(TARGET)) $(CARGO_FEATURES)
 
 # The static library, so that a program runs wherever it is copied to.
 $(RELEASE)/%: examples-c/%.c include/camrill.h $(RELEASE)/libcamrill.a
@@ -83,6 +100,8 @@ test: setup-test
 	tests/c/tsan.sh
 	$(CARGO) test --quiet --manifest-path tests/loom/Cargo.toml --target-dir $(TARGET)/loom
 	fuzz/run.sh
+	cross/check-recipes.sh
+	cross/test.sh
 
 bench: build
 	$(CARGO) bench --bench side_by_side -- --out docs/benchmarks.md
@@ -96,31 +115,40 @@ lint:
 	$(CARGO) clippy --all-targets --features tls -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --lib
 
-# The header's own test writes it when it is asked to.
+# The header's own test writes it when it is asked to; other languages read it.
 header:
 	CAMRILL_HEADER=write $(CARGO) test --test header
+	python3 cbindings/generate.py
 
 # So does the directive reference's.
 docs:
 	CAMRILL_DOCS=write $(CARGO) test --test directives
 
+# What the scripts of cbindings/package go by.
+SETTINGS = $(foreach name,MAKE CARGO CC STRIP INSTALL CFLAGS LDFLAGS TARGET CARGO_FEATURES OUT RELEASE VERSION SONAME \
+	STATIC_LIBS PREFIX LIBDIR BINDIR INCLUDEDIR DESTDIR,$(name)='$($(name))')
+
 # Under sudo there is often no cargo: what was built before is then installed as it stands.
-install: $(if $(shell command -v $(CARGO)),build)
-	$(INSTALL) -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR))
-	$(INSTALL) -m 644 include/camrill.h $(DESTDIR)$(INCLUDEDIR)/
-	$(INSTALL) -m 644 $(RELEASE)/libcamrill.a $(DESTDIR)$(LIBDIR)/
-	$(INSTALL) -m 755 $(RELEASE)/libcamrill.so $(DESTDIR)$(LIBDIR)/libcamrill.so.$(VERSION)
-	ln -sf libcamrill.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
-	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libcamrill.so
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
-		-e 's|@VERSION@|$(VERSION)|' -e 's|@LIBS_PRIVATE@|$(STATIC_LIBS)|' \
-		cbindings/camrill.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/camrill.pc
-	$(INSTALL) -m 755 $(RELEASE)/camrill-server $(DESTDIR)$(BINDIR)/
+install: $(if $(shell command -v $(CARGO)),$(RELEASE)/camrill-server $(RELEASE)/camrill-camera)
+	@$(SETTINGS) cbindings/package/install.sh install
 
 uninstall:
-	rm -f $(DESTDIR)$(INCLUDEDIR)/camrill.h $(DESTDIR)$(BINDIR)/camrill-server
-	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libcamrill.a libcamrill.so $(SONAME) \
-		libcamrill.so.$(VERSION) pkgconfig/camrill.pc)
+	@$(SETTINGS) cbindings/package/install.sh uninstall
+
+dist:
+	@$(SETTINGS) cbindings/package/dist.sh
+
+deb:
+	@$(SETTINGS) cbindings/package/deb.sh
+
+cross: setup-board
+	@cross/build.sh dist "$(TARGET)"
+
+test-cross: setup-test
+	@cross/test.sh
+
+test-cross-all: setup-test
+	@cross/test.sh all
 
 clean:
 	$(CARGO) clean
@@ -130,5 +158,8 @@ setup-run:
 
 setup-test:
 	@tests/setup.sh test
+
+setup-board:
+	@tests/setup.sh board
 
 FORCE:

@@ -1,47 +1,69 @@
 #!/bin/sh
-# Prints the table in docs/sizes.md: what each feature adds to the shared library.
+# Prints docs/sizes.md: how large the shared library is on boards, by features.
 #
 #   benches/sizes.sh > docs/sizes.md
+#   benches/sizes.sh --plain > cross/sizes    only the figures: target, features, text, data, bss and bytes
 #
-# CARGO_TARGET_DIR says where to build (target/sizes), TARGET for what (the host), STRIP with what.
+# CARGO_TARGET_DIR says where to build (target/sizes). What is measured stands in the lists below.
 set -eu
 cd "$(dirname "$0")/.."
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target/sizes}"
-# What a feature leaves unused is not of interest here.
-export RUSTFLAGS="${RUSTFLAGS:-} -Awarnings"
-triple="${TARGET:-$(rustc -vV | sed -n 's/^host: //p')}"
-strip="${STRIP:-strip}"
+CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target/sizes}"
+export CARGO_TARGET_DIR
+arm=armv7-unknown-linux-gnueabihf
+whole=default
+recording=http,hls,dvr
 
-# The size of the library with some features, in bytes.
-size() {
-	cargo build --quiet --release --lib --target "$triple" --no-default-features --features "$1" >&2
-	cp "$CARGO_TARGET_DIR/$triple/release/libcamrill.so" "$CARGO_TARGET_DIR/stripped.so"
-	"$strip" "$CARGO_TARGET_DIR/stripped.so"
-	stat -c %s "$CARGO_TARGET_DIR/stripped.so"
+# TARGET FEATURES [VARIABLE=VALUE]: prints text, data, bss and the size of the file, in bytes.
+measure() {
+	target=$1 features=$2
+	shift 2
+	[ "$features" != none ] || features=
+	env "$@" CROSS_FLAGS=-Awarnings cross/build.sh cargo "$target" rustc --quiet --release --lib --crate-type cdylib \
+		--no-default-features --features "$features" >&2
+	stripped=$CARGO_TARGET_DIR/$target.so
+	llvm-strip -o "$stripped" "$CARGO_TARGET_DIR/$target/release/libcamrill.so"
+	echo "$(size -B "$stripped" | awk 'END { print $1, $2, $3 }') $(stat -c %s "$stripped")"
 }
 
+# TARGET FEATURES [VARIABLE=VALUE]
 row() {
-	bytes=$(size "$2")
-	base=${base:-$bytes}
-	echo "| $1 | $((bytes / 1024)) | $(((bytes - base) / 1024)) |"
+	figures=$(measure "$@")
+	echo "$* $figures"
 }
 
+# What the budgets are about, and each feature for itself, on the board with the most of its kind; the rest on others.
+rows() {
+	for features in none $recording $whole $whole,tls http hls dvr tls; do row $arm "$features"; done
+	for features in none $recording; do
+		row $arm "$features" CARGO_PROFILE_RELEASE_OPT_LEVEL=z
+		row $arm "$features" CARGO_PROFILE_RELEASE_OPT_LEVEL=z PANIC=immediate-abort
+	done
+	for target in mipsel-unknown-linux-musl aarch64-unknown-linux-gnu; do
+		for features in none $recording $whole $whole,tls; do row "$target" "$features"; done
+	done
+}
+
+if [ "${1:-}" = --plain ]; then
+	rows
+	exit
+fi
+
+cross/tools.sh >&2
+CROSS_TOOLS=${CROSS_TOOLS:-cross/.tools}
 cat <<END
 # Sizes
 
-The shared library, stripped, as \`cargo build --release\` makes it with the toolchain's own standard library:
-\`$triple\`, $(rustc -V), revision $(git rev-parse --short=12 HEAD). Made by \`benches/sizes.sh\`.
+The shared library for boards, stripped, as \`make cross\` builds it, with the standard library built for size too:
+$("$CROSS_TOOLS/bin/rustc" -V), revision $(git rev-parse --short=12 HEAD). Made by \`benches/sizes.sh\`.
 
-| features | KB | more than with none |
-|---|---|---|
+Bytes of code and constants (text), of what is written to (data, and bss beside it), and of the file. With no feature
+there is RTMP, frames from encoders, ingest and forward. \`default\` is \`http\`, \`hls\`, \`dvr\` and \`page\`.
+
+| target | features | built with | text | data | bss | file, KB |
+|---|---|---|---|---|---|---|
 END
-row "none: RTMP, and frames from encoders" ""
-row "\`http\`" http
-row "\`hls\`" hls
-row "\`dvr\`" dvr
-row "\`hls\`, \`dvr\`" hls,dvr
-row "\`http\`, \`page\`" http,page
-row "\`http\`, \`hls\`" http,hls
-row "default: \`http\`, \`hls\`, \`dvr\`, \`page\`" default
-row "\`tls\`" tls
-row "default and \`tls\`" default,tls
+rows | awk '{
+	with = ""
+	for (i = 3; i <= NF - 4; i++) with = with (i > 3 ? ", " : "") "`" $i "`"
+	printf "| `%s` | %s | %s | %d | %d | %d | %d |\n", $1, $2, with, $(NF - 3), $(NF - 2), $(NF - 1), $NF / 1024
+}'

@@ -12,7 +12,7 @@ struct programs {
     struct program *first;
 };
 
-/* Takes over what the configuration asks for now, after each camrill_config_apply(): programs_turn() starts what is new,
+/* Takes over what the configuration asks for, after each camrill_config_apply(): programs_turn() starts what is new,
  * and what is no longer asked for is told to end. */
 void programs_update(struct programs *programs, camrill_engine_t *engine);
 

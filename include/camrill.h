@@ -33,21 +33,26 @@
     { (uint32_t)sizeof(camrill_engine_config_t), 0, NULL, NULL, NULL, NULL, NULL, NULL }
 #define CAMRILL_TRACKS_INIT { 0, 0, 0, 0, 0, { 0, 0, 0 }, NULL, 0, NULL, 0 }
 #define CAMRILL_PUBLISHER_CONFIG_INIT \
-    { (uint32_t)sizeof(camrill_publisher_config_t), 0, NULL, NULL, NULL, CAMRILL_TRACKS_INIT, NULL, NULL, NULL, 0, 0 }
+    { (uint32_t)sizeof(camrill_publisher_config_t), 0, NULL, NULL, NULL, CAMRILL_TRACKS_INIT, NULL, NULL, NULL, \
+      NULL, 0, 0, 0, 0 }
 #define CAMRILL_FRAME_INIT \
     { (uint32_t)sizeof(camrill_frame_t), 0, 0, CAMRILL_TIME_NONE, NULL, 0, NULL, 0, 0, 0 }
 #define CAMRILL_HLS_CONFIG_INIT \
     { (uint32_t)sizeof(camrill_hls_config_t), 0, NULL, NULL, NULL, CAMRILL_TRACKS_INIT, 0, 0, 0, 0, 0, 0, NULL, \
-      NULL, NULL, NULL, NULL, NULL, NULL, NULL }
+      NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
 #define CAMRILL_RECORDER_CONFIG_INIT \
     { (uint32_t)sizeof(camrill_recorder_config_t), 0, NULL, NULL, NULL, CAMRILL_TRACKS_INIT, NULL, 0, 0, 0, 0, \
-      0, 0, 0, 0, 0, NULL, NULL, NULL }
+      0, 0, 0, 0, 0, NULL, NULL, NULL, NULL }
+#define CAMRILL_FILE_SINK_INIT { (uint32_t)sizeof(camrill_file_sink_t), 0, NULL, NULL, NULL }
 #define CAMRILL_RETRY_INIT { 0, 0, 0, 0, 0, 0, { 0, 0 } }
 #define CAMRILL_INGEST_CONFIG_INIT \
     { (uint32_t)sizeof(camrill_ingest_config_t), 0, NULL, NULL, NULL, NULL, 0, 0, 0, CAMRILL_RETRY_INIT, NULL, \
       NULL, NULL }
 #define CAMRILL_FORWARD_CONFIG_INIT \
     { (uint32_t)sizeof(camrill_forward_config_t), 0, NULL, NULL, NULL, NULL, CAMRILL_RETRY_INIT, NULL, NULL, NULL }
+#define CAMRILL_PLAYER_CONFIG_INIT \
+    { (uint32_t)sizeof(camrill_player_config_t), 0, NULL, NULL, NULL, NULL, CAMRILL_RETRY_INIT, NULL, NULL, \
+      NULL, NULL, NULL }
 #define CAMRILL_TRANSPORT_INIT \
     { (uint32_t)sizeof(camrill_transport_t), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
 #define CAMRILL_HTTP_MOUNT_INIT \
@@ -266,6 +271,9 @@
 // up to the next keyframe.
 #define CAMRILL_FRAME_DISCONTINUITY 8
 
+// Only forwards count for a publisher's rate_hint: a viewer on a bad line changes nothing.
+#define CAMRILL_PUBLISHER_RATE_FORWARDS 1
+
 // A path is mounted at the web server's ports.
 #define CAMRILL_PORTS_SERVER 1
 
@@ -339,7 +347,7 @@
 // nothing, or not this track, can be recorded.
 #define CAMRILL_RECORDER_FAILED 3
 
-// Frames were left out, since the disk was too slow.
+// Frames were left out, since the disk or the sink was too slow.
 #define CAMRILL_RECORDER_DROPPED 4
 
 // An ingest: the stream is pulled in.
@@ -369,6 +377,46 @@
 // Flag of an ingest: it runs only while somebody watches the stream.
 #define CAMRILL_INGEST_ON_DEMAND 2
 
+// Flag of a player: frames come as the library keeps them: NAL units behind their lengths, without the parameter
+// sets that stand in the track's config, and AAC without ADTS headers. That is what goes into MP4, FLV and their
+// kind. Without it they come as decoders take them: Annex B, and ADTS.
+#define CAMRILL_PLAYER_STORED 1
+
+// Flag of a player: it starts at the next keyframe, not at the newest that has passed, so that it is never behind.
+#define CAMRILL_PLAYER_LIVE 2
+
+// Flag of a player: no video.
+#define CAMRILL_PLAYER_NO_VIDEO 4
+
+// Flag of a player: no audio.
+#define CAMRILL_PLAYER_NO_AUDIO 8
+
+// Flag of a player: what comes beside the tracks too: metadata, cue points, captions, as AMF0 values of which the
+// first is their name ("onMetaData").
+#define CAMRILL_PLAYER_DATA 16
+
+// Flag of a player of a file, here or on a server: it begins again when it has been played.
+#define CAMRILL_PLAYER_LOOP 32
+
+// A packet of the video track.
+#define CAMRILL_TRACK_VIDEO 1
+
+// A packet of the audio track.
+#define CAMRILL_TRACK_AUDIO 2
+
+// A packet of what comes beside the tracks.
+#define CAMRILL_TRACK_DATA 3
+
+// Decoding can begin here. Set for each packet of audio and of data, too.
+#define CAMRILL_PACKET_KEY 1
+
+// What came before has no connection with this: frames were left out before it, the player was paused, the stream
+// is published anew or comes over a new connection. Not set for a player's very first packet.
+#define CAMRILL_PACKET_DISCONTINUITY 2
+
+// Where a state comes from: a player. `relay` is 0 then.
+#define CAMRILL_RELAY_PLAYER 3
+
 // An engine. Made by camrill_engine_new(), freed by camrill_engine_free().
 typedef struct camrill_engine_t camrill_engine_t;
 
@@ -384,6 +432,14 @@ typedef struct camrill_ingest_t camrill_ingest_t;
 // The socket beneath one connection of a transport. It is the library's, stays at its place until `close` has
 // returned, and is to be used only inside the transport's functions.
 typedef struct camrill_io_t camrill_io_t;
+
+// One frame of a stream. Whoever holds it counts as one; the last to let go frees it. It never changes, and belongs
+// to no thread: all functions on it are for any, and it may outlive its player and the engine. While it is kept it
+// keeps its bytes, which it shares with the stream: also memory that an encoder has lent to the library.
+typedef struct camrill_packet_t camrill_packet_t;
+
+// A player. Made by camrill_player_new(), freed by camrill_player_free().
+typedef struct camrill_player_t camrill_player_t;
 
 // A stream that this process publishes. Made by camrill_publisher_new(), freed by
 // camrill_publisher_free().
@@ -542,8 +598,8 @@ typedef struct camrill_stream_info_t {
     uint32_t sample_rate;
     // Audio channels, 0 while unknown.
     uint32_t channels;
-    // 0.
-    uint32_t reserved;
+    // The bitrate that its publisher's rate_hint was told last, in bits per second; 0: nothing limits it.
+    uint32_t rate_hint;
     // Video frames that came in.
     uint64_t video_frames;
     // Audio frames that came in.
@@ -662,11 +718,21 @@ typedef struct camrill_publisher_config_t {
     // The encoder should make a keyframe: frames were dropped, or a viewer waits for one. Runs inside
     // camrill_engine_poll() and camrill_engine_run(), on the loop's thread. May be NULL.
     void (*need_keyframe)(void *user);
+    // The bitrate, in bits per second over all tracks, that what the stream goes out to holds has changed: the
+    // encoder should make no more than that. 0: nothing limits it, as at first. Forwards and players over RTMP,
+    // HTTP and WebSocket count, players of HLS don't; of three viewers or more the slowest quarter (at least
+    // one) is left out. A few times a second at most. Runs inside camrill_engine_poll() and
+    // camrill_engine_run(), on the loop's thread. NULL: connections are not looked at.
+    void (*rate_hint)(void *user, uint32_t bits_per_second);
+    // The least that is hinted, in bits per second; 0 means 100000.
+    uint32_t rate_min;
+    // The most that is hinted, in bits per second; 0 means no bound. At least rate_min.
+    uint32_t rate_max;
+    // CAMRILL_PUBLISHER_…, or 0.
+    uint32_t flags;
     // How long memory given with camrill_publisher_write_ref() may be held, in ms; what is held longer is
     // copied. 1 to 60,000; 0 means 500.
     uint32_t max_hold_ms;
-    // 0.
-    uint32_t reserved;
 } camrill_publisher_config_t;
 
 // A piece of a frame's bytes.
@@ -813,8 +879,9 @@ typedef struct camrill_hls_config_t {
     uint32_t max_bytes;
     // CAMRILL_HLS_NO_AUDIO, CAMRILL_HLS_NO_VIDEO.
     uint32_t flags;
-    // 0.
-    uint32_t reserved;
+    // Segments that are encrypted (AES-128) with one key, before another is drawn; MPEG-TS only. 0 means that they are
+    // not encrypted.
+    uint32_t fragments_per_key;
     // The folder that it is written to; NULL or "" means that it is kept in memory, for camrill_hls_get().
     const char *path;
     // The playlist's name; NULL means `[app]/[stream].m3u8`, without a stream `live.m3u8`.
@@ -828,10 +895,16 @@ typedef struct camrill_hls_config_t {
     void *user;
     // Called last and exactly once, inside poll or camrill_engine_free(); may be NULL.
     void (*user_free)(void *user);
-    // Gets each file when it is whole: what a playlist names before that playlist. May be NULL.
+    // Gets each file when it is whole: what a playlist names before that playlist. It is told as it comes and not
+    // again, so one that can't be stored at once is to be copied, or left out. May be NULL.
     void (*on_file)(void *user, const struct camrill_hls_file_t *file);
     // A file that no playlist names any more and nobody should be fetching any more. May be NULL.
     void (*on_remove)(void *user, const char *name);
+    // A key's name; NULL means `[app]/[stream]-[seq].key`, without a stream `[seq].key`. It goes where the segments go:
+    // who serves it sees to it that not everybody gets it.
+    const char *key;
+    // The URL of the folder that players fetch keys from; NULL or "" means relative to the playlist.
+    const char *key_url;
 } camrill_hls_config_t;
 
 // What became of a recorder's file. Strings are UTF-8, never NULL, and valid only during the callback.
@@ -854,6 +927,38 @@ typedef struct camrill_recorder_file_t {
     uint32_t reserved;
 } camrill_recorder_file_t;
 
+// Where a recorder's files go instead of the disk: a card with a file system of its own, an encrypted one, memory,
+// a socket. Start from CAMRILL_FILE_SINK_INIT; all functions must be there.
+//
+// They are given the recorder's `user`, run on the loop's thread inside camrill_engine_poll() and
+// camrill_engine_run(), and may call what other callbacks may. They should return soon: meanwhile nothing else is
+// done. One that can't answers CAMRILL_EAGAIN and is asked for the same again, 20 ms later; what is to be written
+// until then waits, up to 4 MiB and preroll_bytes, and beyond that frames are left out up to a keyframe, which
+// on_file is told with CAMRILL_RECORDER_DROPPED.
+//
+// camrill_engine_free() has what is left written and the files closed, before it calls `user_free`: then whoever
+// answers CAMRILL_EAGAIN is asked no more, and the file is closed as it is. In a child after fork() nothing is
+// called.
+typedef struct camrill_file_sink_t {
+    // sizeof(camrill_file_sink_t).
+    uint32_t struct_size;
+    // 0.
+    uint32_t reserved;
+    // Opens an empty file of this name, which is the config's `path` with its variables filled in; whether it may
+    // be there already, and what to do then, is the host's affair. Answers CAMRILL_OK and writes what the others
+    // are given as `file`, which may be NULL; or CAMRILL_EAGAIN, or another negative number: the file has failed.
+    int32_t (*open)(void *user, const char *path, void **file);
+    // Writes all `size` bytes at `offset` from the file's beginning: most often at its end, and never beyond it. They
+    // come once 64 KiB are there, or a second has passed. When an FLV file is complete its duration and index are
+    // written over what stands near its beginning; MP4 is only written at its end. Answers CAMRILL_OK, CAMRILL_EAGAIN if it has written none of them, or another
+    // negative number: the file has failed, and is closed next. `data` is valid only during the call.
+    int32_t (*write)(void *user, void *file, uint64_t offset, const uint8_t *data, size_t size);
+    // Closes a file, once for each that was opened. `complete` is 1 if all of it was written, or 0: after a
+    // failure, or where the engine's end has cut it short, when it plays as far as it goes. Answers CAMRILL_OK, or a
+    // negative number: the file has failed; it is closed all the same.
+    int32_t (*close)(void *user, void *file, int32_t complete);
+} camrill_file_sink_t;
+
 // How a recorder is made. Start from CAMRILL_RECORDER_CONFIG_INIT. Strings and buffers are copied.
 typedef struct camrill_recorder_config_t {
     // sizeof(camrill_recorder_config_t).
@@ -870,7 +975,7 @@ typedef struct camrill_recorder_config_t {
     struct camrill_tracks_t tracks;
     // A file's name, such as `/sd/[2006]-[01]-[02]/[15].[04].[05].mp4`: the suffix chooses FLV or MP4, and a
     // path without either is a folder. `[vhost] [app] [stream] [seq] [timestamp]` are known too. One that is
-    // there is not written over: the next free name like it is taken. Not NULL.
+    // there is not written over: the next free name like it is taken, where the library writes it. Not NULL.
     const char *path;
     // Length of a file of CAMRILL_RECORDER_SEGMENT; 0 means 30000.
     uint32_t duration_ms;
@@ -898,6 +1003,10 @@ typedef struct camrill_recorder_config_t {
     void (*user_free)(void *user);
     // Is told what became of each file. May be NULL.
     void (*on_file)(void *user, const struct camrill_recorder_file_t *file);
+    // Who writes the files; copied. NULL: the library does, to the disk. With one there is no looking for a name that
+    // is free, and CAMRILL_EINVAL for what would have to look through a folder or to read a file: max_age_s,
+    // max_bytes, CAMRILL_RECORDER_APPEND, CAMRILL_RECORDER_FASTSTART.
+    const struct camrill_file_sink_t *sink;
 } camrill_recorder_config_t;
 
 // How often, and for how long, an ingest or a forward is tried. A part of their configs, which doesn't grow.
@@ -920,14 +1029,14 @@ typedef struct camrill_retry_t {
     uint32_t reserved[2];
 } camrill_retry_t;
 
-// The state that an ingest or a forward has entered. Strings are UTF-8, never NULL, and valid only during the
+// The state that an ingest, a forward or a player has entered. Strings are UTF-8, never NULL, and valid only during the
 // callback.
 typedef struct camrill_relay_state_t {
     // Bytes of this struct as the library knows it.
     uint32_t struct_size;
-    // CAMRILL_RELAY_INGEST or CAMRILL_RELAY_FORWARD.
+    // CAMRILL_RELAY_INGEST, CAMRILL_RELAY_FORWARD or CAMRILL_RELAY_PLAYER.
     int32_t direction;
-    // Names it, for camrill_relay_info().
+    // Names it, for camrill_relay_info(); 0 for a player.
     camrill_id_t relay;
     // The stream, 0 while there is none.
     camrill_id_t stream;
@@ -1038,6 +1147,130 @@ typedef struct camrill_forward_config_t {
     // told.
     void (*on_state)(void *user, const struct camrill_relay_state_t *state);
 } camrill_forward_config_t;
+
+// What a track is. What isn't known is 0. Valid only during the callback, as what it points to.
+typedef struct camrill_track_info_t {
+    // Bytes of this struct as the library knows it.
+    uint32_t struct_size;
+    // CAMRILL_CODEC_…
+    int32_t codec;
+    // Of CAMRILL_CODEC_OTHER its FourCC, the first letter in the highest byte, or its number in FLV (0 to 15).
+    uint32_t fourcc;
+    // Of video pixels.
+    uint32_t width;
+    // Of video pixels.
+    uint32_t height;
+    // Of video frames per second, a fraction, where the parameter sets say.
+    uint32_t frame_rate_num;
+    // The fraction's denominator.
+    uint32_t frame_rate_den;
+    // profile_idc (H.264), general_profile_idc (H.265), the audio object type (AAC).
+    uint32_t profile;
+    // level_idc (H.264), general_level_idc (H.265).
+    uint32_t level;
+    // Of audio Hz, as it is heard.
+    uint32_t sample_rate;
+    // Of audio channels, as they are heard.
+    uint32_t channels;
+    // 0.
+    uint32_t reserved;
+    // The codec's configuration, whatever the packets' format: avcC, hvcC (ISO 14496-15), av1C, vpcC without its box,
+    // AudioSpecificConfig (ISO 14496-3, 1.6.2.1), OpusHead (RFC 7845, 5.1). NULL for codecs that have none.
+    const uint8_t *config;
+    // Bytes of it.
+    size_t config_size;
+} camrill_track_info_t;
+
+// How a player is made. Start from CAMRILL_PLAYER_CONFIG_INIT. Strings are copied.
+typedef struct camrill_player_config_t {
+    // sizeof(camrill_player_config_t).
+    uint32_t struct_size;
+    // CAMRILL_PLAYER_…
+    uint32_t flags;
+    // The vhost of the stream; NULL or "" means the default one. Of a URL the vhost whose `play` settings hold.
+    const char *vhost;
+    // The application of a stream of this engine's, such as "live". With a URL NULL.
+    const char *app;
+    // The stream's name. With a URL NULL.
+    const char *name;
+    // Where it comes from instead: a URL as an ingest has it (`rtmp://[user[:password]@]host[:port]/app/stream`,
+    // `rtmps://…`, `http://…` and `https://…` for FLV, MPEG-TS and HLS), or a file's path. It is published nowhere.
+    const char *url;
+    // When a URL is tried again.
+    struct camrill_retry_t retry;
+    // Given to the callbacks, which run inside camrill_engine_poll() and camrill_engine_run().
+    void *user;
+    // Called last and exactly once, inside poll or camrill_engine_free(); may be NULL.
+    void (*user_free)(void *user);
+    // Is told the tracks before the first packet, and again before the first packet to which others apply; NULL for
+    // one that there is not, or that isn't known yet: one that comes a second after the other or later, say. May be
+    // NULL.
+    void (*on_tracks)(void *user,
+                      const struct camrill_track_info_t *video,
+                      const struct camrill_track_info_t *audio);
+    // Gets each frame in the order of decoding. The packet is valid during the call; keep it with
+    // camrill_packet_ref(). Not NULL.
+    void (*on_packet)(void *user, struct camrill_packet_t *packet);
+    // Is told each state that it enters, among packets where it belongs; it begins in CAMRILL_RELAY_IDLE untold.
+    // A stream of this engine's is CAMRILL_RELAY_RUNNING while it is published, and else CAMRILL_RELAY_IDLE. May
+    // be NULL.
+    void (*on_state)(void *user, const struct camrill_relay_state_t *state);
+} camrill_player_config_t;
+
+// What a player has done. Set struct_size before the call.
+typedef struct camrill_player_info_t {
+    // sizeof(camrill_player_info_t).
+    uint32_t struct_size;
+    // CAMRILL_RELAY_IDLE, CAMRILL_RELAY_CONNECTING, CAMRILL_RELAY_RUNNING, CAMRILL_RELAY_WAITING or
+    // CAMRILL_RELAY_ENDED.
+    int32_t state;
+    // The stream of this engine's, 0 for a URL.
+    camrill_id_t stream;
+    // 1 while it is paused, else 0.
+    int32_t paused;
+    // How long until a URL is tried again, in ms, for CAMRILL_RELAY_WAITING; else 0.
+    uint32_t next_ms;
+    // Failures of a URL in a row.
+    uint32_t failures;
+    // How often frames have begun to flow.
+    uint32_t starts;
+    // How often it fell behind and was taken to a newer keyframe.
+    uint32_t skips;
+    // Packets that on_packet got.
+    uint64_t packets;
+    // Bytes of these.
+    uint64_t bytes;
+    // Bytes received of a URL, over all its connections.
+    uint64_t received_bytes;
+    // Where a URL's stream comes from now, without password and parameters; empty for a stream of this engine's.
+    char url[CAMRILL_URL_MAX];
+    // What a URL failed of last, empty if it never has.
+    char reason[CAMRILL_REASON_MAX];
+} camrill_player_info_t;
+
+// What a packet is. Set struct_size before the call. The pointers are valid for as long as the packet is.
+typedef struct camrill_packet_info_t {
+    // sizeof(camrill_packet_info_t).
+    uint32_t struct_size;
+    // CAMRILL_TRACK_VIDEO, CAMRILL_TRACK_AUDIO or CAMRILL_TRACK_DATA.
+    int32_t track;
+    // CAMRILL_CODEC_…; CAMRILL_CODEC_NONE for CAMRILL_TRACK_DATA.
+    int32_t codec;
+    // CAMRILL_PACKET_KEY, CAMRILL_PACKET_DISCONTINUITY.
+    uint32_t flags;
+    // When it is shown, in µs on the stream's clock, which both tracks share and which starts near 0.
+    int64_t pts_us;
+    // When it is decoded, in µs on the same clock.
+    int64_t dts_us;
+    // Its bytes, where they lie in one piece already, else NULL: camrill_packet_data() puts them together.
+    const uint8_t *data;
+    // Bytes of it in all.
+    size_t size;
+    // Its pieces in their order.
+    const struct camrill_iov_t *iov;
+    // How many, 1 at least.
+    size_t iov_count;
+} camrill_packet_info_t;
 
 // TLS of the host's: mbedTLS, OpenSSL or another. Start from CAMRILL_TRANSPORT_INIT. `open`, `handshake`,
 // `read`, `write` and `close` are not NULL.
@@ -1398,8 +1631,8 @@ void camrill_hls_free(struct camrill_hls_t *hls);
 
 // Makes a recorder of a stream, or of frames that come with camrill_recorder_write(), and writes it to `out`.
 // It is apart from the configuration's, and joins a stream that is published at its next keyframe. Files are
-// written on the library's disk thread, so that a card that stalls holds nothing up. CAMRILL_EINVAL for a
-// value out of its range, CAMRILL_ENOENT if the vhost is not configured. `user_free` is not called on failure.
+// written on the library's disk thread, so that a card that stalls holds nothing up, or by the config's `sink`.
+// CAMRILL_EINVAL for a value out of its range, CAMRILL_ENOENT if the vhost is not configured. `user_free` is not called on failure.
 int32_t camrill_recorder_new(struct camrill_engine_t *engine,
                              const struct camrill_recorder_config_t *config,
                              struct camrill_recorder_t **out);
@@ -1497,6 +1730,52 @@ int32_t camrill_relays(const struct camrill_engine_t *engine,
 int32_t camrill_relay_info(const struct camrill_engine_t *engine,
                            camrill_id_t relay,
                            struct camrill_relay_info_t *out);
+
+// Has a stream's frames given to on_packet, and writes the player to `out`. A stream of this engine's (`app` and
+// `name`) is waited for when it is not published, followed when it is published anew, and has one viewer more: an
+// ingest on demand and an edge fetch it. A URL is pulled as an ingest does, and tried again as one; what comes is
+// no stream of the engine's: nobody else can play it, and it is neither recorded nor listed.
+//
+// It starts at a keyframe, the newest that has passed where the vhost's `gop_cache` is on, and at once where
+// there is no video; where it waits for a keyframe the encoder is asked for one. The first packet waits for up to a
+// second of the publish until both tracks are known. A host that is slow loses frames up to a keyframe when
+// `queue_length` is over, as other players do.
+//
+// CAMRILL_EINVAL for a URL that can't be one, or both a stream and a URL; CAMRILL_ENOENT if the vhost is not
+// configured; CAMRILL_ELIMIT if there are too many players. `user_free` is not called on failure.
+int32_t camrill_player_new(struct camrill_engine_t *engine,
+                           const struct camrill_player_config_t *config,
+                           struct camrill_player_t **out);
+
+// Has a player give no more packets (`paused` 1), or go on (0): with the first keyframe after what it has given
+// that it still finds. It stays a viewer, and a URL goes on being pulled. At once, inside callbacks too.
+int32_t camrill_player_pause(struct camrill_player_t *player,
+                             int32_t paused);
+
+// Writes what there is to say of a player.
+int32_t camrill_player_info(const struct camrill_player_t *player,
+                            struct camrill_player_info_t *out);
+
+// Ends a player: no callback runs any more but, with the next poll, `user_free`. Packets that were kept stay. NULL
+// is allowed. Inside a callback it is legal. On the loop's thread; once the engine is freed, which has run
+// `user_free` already, on any.
+void camrill_player_free(struct camrill_player_t *player);
+
+// Writes what a packet is. Nothing is copied. [any thread]
+int32_t camrill_packet_info(const struct camrill_packet_t *packet,
+                            struct camrill_packet_info_t *out);
+
+// Writes where all bytes of a packet lie in one piece. Where there are several they are copied, once for all who hold
+// the frame in this format, other players' packets of it too. Valid for as long as the packet is. [any thread]
+int32_t camrill_packet_data(const struct camrill_packet_t *packet,
+                            const uint8_t **data,
+                            size_t *size);
+
+// Keeps a packet: it is to be given back once more with camrill_packet_free(). NULL is allowed. [any thread]
+void camrill_packet_ref(struct camrill_packet_t *packet);
+
+// Gives back a packet that camrill_packet_ref() has kept, once for each time. NULL is allowed. [any thread]
+void camrill_packet_free(struct camrill_packet_t *packet);
 
 // Takes certificate and key from memory instead of from files, for all ports behind TLS and from the next
 // connection on. Both are PEM: the certificate with those that it was issued by, the key in PKCS #8, PKCS #1 or

@@ -23,7 +23,7 @@
 //! | [`flv`] | tags, legacy and enhanced; files | amf codec media wire |
 //! | [`amf`] | AMF0 and AMF3 values, depth-limited | wire |
 //! | [`media`] | frames, tracks, the ring, lanes, timestamp repair | codec wire |
-//! | [`codec`] | parameter sets and framing of H.264, H.265, AV1, AAC, MP3, Opus, JPEG | wire |
+//! | [`codec`] | parameter sets and framing of H.264, H.265, AV1, AAC, MP3, Opus, FLAC, JPEG; G.711 as FLAC | wire |
 //! | [`wire`] | the bounds-checked reader and every limit by name | |
 //! | [`error`], [`time`], [`table`], [`template`] | what went wrong, when, ids that go stale, names of files: for every room | |
 //!

@@ -15,7 +15,7 @@ use camrill::codec::h265::HevcConfig;
 use camrill::ffi::*;
 use camrill::media::{Codec, Kind, Role};
 
-use support::c_api::{Engine, Facts, Publisher, tracks};
+use support::c_api::{Engine, Facts, Given, Player, Publisher, tracks};
 use support::packets::{self, Audio, Packet, Video};
 use support::process::{Feed, Process};
 use support::{TempDir, clients, flv};
@@ -245,6 +245,27 @@ impl<'a> Listing<'a> {
     }
 }
 
+/// A player of this process gets every access unit as it was made, at its times.
+#[track_caller]
+fn compare_given(engine: &Engine, player: &Player, source: &Source, way: Way) {
+    let units = &source.units;
+    // Without a word at its end the last one isn't known to be whole.
+    let count = units.len() - usize::from(way == Way::NalByNal);
+    let what = || format!("a player of {way:?}: {} of {count}", player.given().len());
+    let came: Vec<Given> = engine.until(what, || Some(player.given()).filter(|all| all.len() >= count));
+    let start = |all: &[Given]| all.first().map_or(0, |(dts, ..)| *dts);
+    let prefixed = |nal: &Vec<u8>| [&(nal.len() as u32).to_be_bytes()[..], nal].concat();
+    let made = units.iter().map(|unit| (unit.dts, unit.pts, unit.nals.iter().flat_map(prefixed).collect()));
+    let made: Vec<Given> = made.take(count).collect();
+    for (i, (came, made)) in came.iter().zip(&made).enumerate() {
+        assert_eq!(came.2, made.2, "a player of {way:?}: number {i}");
+    }
+    let times = |all: &[Given]| {
+        all.iter().map(|(dts, pts, _)| (dts - start(all), pts - start(all))).collect::<Vec<_>>()
+    };
+    assert_eq!(times(&came), times(&made), "a player of {way:?}");
+}
+
 fn list(command: &mut Command, source: &Source, decodes: bool) {
     if decodes {
         command.args(["-map", "0:v", "-fps_mode", "passthrough", "-flush_packets", "1"]);
@@ -301,7 +322,9 @@ fn check_way(source: &Source, way: Way, expected: &[Packet], decoded: &[Packet])
     }
     let count = u32::try_from(listings.len()).expect("few");
     engine.until(|| "all play".into(), || (engine.players() == count).then_some(()));
+    let player = Player::new(&engine, "x", CAMRILL_PLAYER_STORED);
     write(&engine, source, way, &publishers);
+    compare_given(&engine, &player, source, way);
     for listing in &listings {
         listing.compare(&engine, if listing.decodes { decoded } else { expected }, way);
     }

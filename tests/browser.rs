@@ -141,11 +141,12 @@ fn inits() -> Vec<(String, String)> {
         (Codec::Mp3, vec![0xff, 0xfb, 0x90, 0x64]),
         (Codec::Mp3, vec![0xff, 0xf3, 0x84, 0xc4]),
         (Codec::Opus, b"OpusHead\x01\x02\x38\x01\x80\xbb\0\0\0\0\0".to_vec()),
+        (Codec::G711A, vec![0xd5]),
     ];
     let all = headers.into_iter().map(|(codec, payload)| {
         let is_video = matches!(codec, Codec::H264 | Codec::H265 | Codec::Av1 | Codec::Vp9);
         let kind = if is_video { Kind::Video } else { Kind::Audio };
-        let role = if codec == Codec::Mp3 { Role::Key } else { Role::Header };
+        let role = if codec.has_header() { Role::Header } else { Role::Key };
         let relay = Default::default();
         let frame = Frame { kind, codec, role, dts: 0, pts: 0, payload: payload.into(), relay };
         let tracks = Tracks::new(Some(&frame).filter(|_| is_video), Some(&frame).filter(|_| !is_video));
@@ -283,4 +284,48 @@ fn the_page_plays_what_is_live() {
     let host = server(rtmp, http);
     let _first = camera(&host, "cam");
     browser.wait("now.live && now.width === 640 && now.state === ''");
+}
+
+/// A camera whose sound is G.711, with or without a picture.
+fn g711_camera(host: &Host, stream: &str, law: &str, with_video: bool) -> Process {
+    let mut command = ffmpeg();
+    command.args(["-re", "-stream_loop", "-1", "-i"]).arg(repository("assets/clip.flv"));
+    command.args(["-c:a", law, "-ar", "8000", "-ac", "1"]);
+    command.args(if with_video { ["-c:v", "copy"].as_slice() } else { &["-vn"] });
+    command.args(["-f", "flv"]).arg(format!("rtmp://{}/live/{stream}", host.address()));
+    let process = Process::start(&mut command);
+    let name = stream.to_owned();
+    host.until("it is published", move |e| {
+        e.streams().iter().any(|s| s.name.stream == name && s.published && s.audio_frames > 30)
+    });
+    process
+}
+
+#[test]
+fn the_page_plays_g711_with_sound() {
+    let (rtmp, http) = (free_port(), free_port());
+    let host = server(rtmp, http);
+    let mut browser = Browser::start();
+    for (law, name, with_video) in [
+        ("pcm_alaw", "G.711 A-law", true),
+        ("pcm_mulaw", "G.711 µ-law", true),
+        ("pcm_alaw", "G.711 A-law", false),
+    ] {
+        let camera = g711_camera(&host, "cam", law, with_video);
+        browser.tell(&format!(r#""open", "http://127.0.0.1:{http}/", "desktop""#));
+        let plays = if with_video { PLAYS } else { "now.live && now.time > 0" };
+        let (seconds, from) = browser.wait(&format!("{plays} && now.audio > 0 && now.latency < 1.5"));
+        println!("{law}: plays {seconds:.2} s after the page was loaded");
+        let facts = from.at("facts").str();
+        assert!(facts.contains(&format!("{name}, 8 kHz, mono")), "{facts}");
+        let (time, audio) = (from.at("time").num(), from.at("audio").num());
+        let (seconds, now) = browser.wait(&format!("now.time > {}", time + 3.0));
+        assert!((2.0..5.0).contains(&seconds), "3 s of the stream took {seconds} s");
+        assert!(now.at("audio").num() > audio && now.at("error") == &Json::Null, "{now:?}");
+        assert_eq!(now.at("state").str(), "", "{now:?}");
+        drop(camera);
+        browser.wait("/ended/.test(now.state)");
+    }
+    let said = browser.tell(r#""said""#);
+    assert_eq!(texts(said.at("errors")), [""; 0], "errors in the page");
 }

@@ -342,3 +342,48 @@ fn mpegts_js_plays_flv() {
         browser.close(name);
     }
 }
+
+#[test]
+fn hls_js_plays_g711() {
+    let dir = pages();
+    let http = free_port();
+    let hls = "enabled on; hls_fragment 2; hls_window";
+    let host = Host::start(&format!(
+        "http_server {{ enabled on; listen 127.0.0.1:{http}; dir {}; }}
+        vhost {DEFAULT} {{ }}
+        vhost {FMP4} {{ hls {{ {hls} 12; hls_use_fmp4 on; }} }}
+        vhost {LOW_LATENCY} {{ hls {{ {hls} 30; hls_low_latency on; }} }}",
+        dir.join("").display(),
+    ));
+    let clips = [("a-law", "pcm_alaw"), ("u-law", "pcm_mulaw")].map(|(stream, law)| {
+        let path = dir.join(&format!("{stream}.flv"));
+        let mut command = ffmpeg();
+        command.arg("-i").arg(repository("assets/clip.flv")).args(["-c:v", "copy"]);
+        command.args(["-c:a", law, "-ar", "8000", "-ac", "1"]).arg(&path);
+        Process::start(&mut command).finish();
+        (stream, path)
+    });
+    let _cameras = clips.map(|(stream, path)| camera(&host, &path, stream, &[FMP4, LOW_LATENCY]));
+    host.until("there are segments to play", |e| e.streams().iter().all(|s| s.video_frames > 7 * 25));
+    let mut browser = Browser::start();
+    let players = [
+        ("fMP4, A-law", FMP4, "a-law"),
+        ("fMP4, µ-law", FMP4, "u-law"),
+        ("LL, A-law", LOW_LATENCY, "a-law"),
+        ("LL, µ-law", LOW_LATENCY, "u-law"),
+    ];
+    for (name, vhost, stream) in players {
+        let player = if vhost == LOW_LATENCY { "hls.js&rate=1.5" } else { "hls.js" };
+        let src = format!("http://{vhost}:{http}/live/{stream}.m3u8");
+        browser.open(name, &format!("http://127.0.0.1:{http}"), player, &src);
+    }
+    let begun = players.map(|(name, ..)| browser.first(name));
+    for ((name, vhost, _), from) in players.iter().zip(&begun) {
+        let now = browser.watch(name, from, if *vhost == LOW_LATENCY { STALLS } else { 0.0 });
+        let [seconds, frames, audio] =
+            ["time", "frames", "audio"].map(|of| now.at(of).num() - from.at(of).num());
+        assert_eq!(now.at("codecs").str(), "avc1.64001e,flac", "{name}");
+        assert!(frames > seconds * FRAMES_SHOWN && audio > 0.0, "{name}: {now:?}");
+        browser.close(name);
+    }
+}

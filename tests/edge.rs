@@ -11,12 +11,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use camrill::amf::Value;
-use camrill::engine::{
-    Action, Direction, Event, ForwardOptions, IngestOptions, RelayInfo, RelayNews, RelayState, RetryPolicy,
-};
+use camrill::engine::{Action, Direction, Event, ForwardOptions, RelayInfo, RelayState, RetryPolicy};
 use support::host::Host;
 use support::http::{self, Connection};
 use support::nginx::Nginx;
+use support::relays::{ingest_by, news_of};
 use support::rtmp_client::{Client, Media};
 
 /// An engine that has its streams from `origins`.
@@ -63,19 +62,10 @@ fn relays(host: &Host) -> Vec<RelayInfo> {
     host.run(|engine| engine.relays())
 }
 
-/// The next state of a relay for which `pick` has an answer.
-#[track_caller]
-fn news<R>(host: &Host, mut pick: impl FnMut(RelayNews) -> Option<R>) -> R {
-    host.event(|event| match event {
-        Event::Relay(news) => pick(news),
-        _ => None,
-    })
-}
-
 /// The next reason that a relay has failed of which has `word` in it.
 #[track_caller]
 fn failure(host: &Host, word: &str) -> String {
-    news(host, |news| news.reason.contains(word).then_some(news.reason))
+    news_of(host, |news| news.reason.contains(word).then_some(news.reason))
 }
 
 /// The answer to a publish or play: its code and description.
@@ -258,7 +248,7 @@ fn the_next_origin_takes_over_when_one_stalls() {
     }
     let mut came = player.medias(49);
     // Nothing more comes from the first.
-    let running = news(&edge, |news| {
+    let running = news_of(&edge, |news| {
         let is_other = news.url.contains(&b.address().to_string()) && news.state == RelayState::Running;
         is_other.then_some(news.direction)
     });
@@ -467,37 +457,24 @@ fn an_edge_of_itself_is_refused_without_a_connection() {
     assert_eq!(why, "a ring: this stream comes from here");
 }
 
-fn ingest(to: &Host, stream: &str, url: String) {
-    let options = IngestOptions {
-        vhost: String::new(),
-        app: "live".into(),
-        stream: stream.into(),
-        inputs: vec![url],
-        looped: false,
-        on_demand: None,
-        retry: RetryPolicy::default(),
-    };
-    to.run(move |engine| engine.ingest_open(&options)).expect("an ingest");
-}
-
 #[test]
 fn ingests_and_forwards_close_no_ring_either() {
     let (a, b) =
         (Host::start(""), Host::start("vhost __defaultVhost__ { publish { on_conflict replace; } }"));
     let url = |host: &Host, stream: &str| format!("rtmp://{}/live/{stream}", host.address());
     // Of oneself, plainly and by another name of the machine's.
-    ingest(&a, "own", url(&a, "own"));
+    ingest_by(&a, "own", url(&a, "own"), RetryPolicy::default());
     assert_eq!(failure(&a, "a ring"), "a ring: this stream comes from here");
     let wait = relays(&a)[0].next;
     assert!(wait > Duration::from_secs(6), "{wait:?}");
     // Two of each other.
-    ingest(&a, "x", url(&b, "x"));
+    ingest_by(&a, "x", url(&b, "x"), RetryPolicy::default());
     b.until("it waits there", |engine| engine.stats().players == 1);
-    ingest(&b, "x", url(&a, "x"));
+    ingest_by(&b, "x", url(&a, "x"), RetryPolicy::default());
     assert!(failure(&b, "a ring").contains("this stream comes from here"));
     // What is fetched from a server is not sent back to it.
     let _publisher = published(&b, "y");
-    ingest(&a, "z", url(&b, "y"));
+    ingest_by(&a, "z", url(&b, "y"), RetryPolicy::default());
     a.until("it is fetched", |engine| engine.stats().publishers == 1);
     let options = ForwardOptions {
         vhost: String::new(),
@@ -606,7 +583,7 @@ fn origins_send_players_to_the_one_that_has_the_stream() {
     let edge = edge(&[&origins[0]], "token_traverse on;");
     assert_eq!(edge.play("s").medias(2), opening(0));
     let pulled = Host::start("");
-    ingest(&pulled, "s", format!("rtmp://{}/live/s", origins[1].address()));
+    ingest_by(&pulled, "s", format!("rtmp://{}/live/s", origins[1].address()), RetryPolicy::default());
     assert_eq!(pulled.play("s").medias(2), opening(0));
     // The API answers as SRS's does.
     let path = "/api/v1/clusters?vhost=__defaultVhost__&ip=1.2.3.4&app=live&stream=s&coworker=a.b:99";

@@ -14,23 +14,42 @@ use support::flv::{self, VIDEO};
 use support::process::Process;
 use support::{TempDir, repository, target};
 
-/// An example's program, on the static library, with AddressSanitizer and UBSan.
+/// An example's program, on the static library, with AddressSanitizer and UBSan; or as it is in the folder that
+/// `CAMRILL_EXAMPLES` names, built for another machine.
 fn program(name: &str) -> PathBuf {
+    if let Some(folder) = std::env::var_os("CAMRILL_EXAMPLES") {
+        return PathBuf::from(folder).join(name);
+    }
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let folder = BUILT.get_or_init(|| {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--release", "--lib", "--target-dir"]).arg(target());
+        build
+            .args([
+                "rustc",
+                "--quiet",
+                "--release",
+                "--lib",
+                "--crate-type",
+                "cdylib,staticlib",
+                "--target-dir",
+            ])
+            .arg(target());
         assert!(build.current_dir(repository("")).status().expect("cargo").success());
         let folder = target().join("sanitized");
         std::fs::create_dir_all(&folder).expect("a folder");
         let names = [
+            "auth",
+            "camrill-camera",
             "camrill-server",
             "encoder-thread",
             "epoll-loop",
+            "forward-following",
             "own-page",
+            "play-url",
             "record-on-trigger",
             "relay",
+            "serve-from-ram",
             "smallest-server",
             "transport-mbedtls",
             "transport-openssl",
@@ -265,11 +284,120 @@ fn encoder_thread_is_watched_with_ffmpeg() {
     assert_eq!(came[..], sent[first..first + came.len()]);
 }
 
+/// What follows the network is a stream that decoders take; the hints over a narrow way have a test of their own.
+#[test]
+fn forward_following_sends_a_picture_on() {
+    let last = Process::start(logged("smallest-server").arg("127.0.0.1:0"));
+    let port = number(&last.wait_log(1, "rtmp listening on"), "127.0.0.1:");
+    let url = format!("rtmp://127.0.0.1:{port}/live/camera");
+    let mut following = logged("forward-following");
+    let mut following = Process::start(following.args([&url, "127.0.0.1:0", "2000", "4"]));
+    last.wait_log(1, "publishes");
+    let mut decoder = clients::ffmpeg();
+    decoder.args(["-xerror", "-analyzeduration", "500k", "-i", &url, "-t", "1", "-f", "null", "-"]);
+    let mut decoder = Process::start(&mut decoder);
+    assert!(decoder.wait_end(Duration::from_secs(20)).is_some_and(|status| status.success()));
+    assert_eq!(decoder.said(), [""; 0]);
+    let end = following.wait_end(Duration::from_secs(10));
+    assert!(end.is_some_and(|status| status.success()), "{:?}", following.said());
+    let wrong = Command::new(program("forward-following")).arg("http://x").output().expect("a wrong one");
+    assert_eq!(wrong.status.code(), Some(1), "{}", text(&wrong.stderr));
+    assert!(text(&wrong.stderr).contains("http://x"), "{}", text(&wrong.stderr));
+}
+
 #[test]
 fn encoder_thread_says_what_it_wants() {
     let out = Command::new(program("encoder-thread")).output().expect("the program");
     assert_eq!(out.status.code(), Some(2));
     assert!(text(&out.stderr).starts_with("usage: encoder-thread"));
+}
+
+/// Pictures as they come out of a decoder: when each is shown, in ms, and its hash.
+fn pictures(mut ffmpeg: Command, input: &[&str]) -> Vec<(String, String)> {
+    ffmpeg.args(input).args(["-map", "0:v", "-fps_mode", "passthrough", "-enc_time_base", "1/1000"]);
+    let out = ffmpeg.args(["-f", "framemd5", "-"]).output().expect("ffmpeg");
+    assert!(out.stderr.is_empty(), "{}", text(&out.stderr));
+    let lines = text(&out.stdout);
+    let frames = lines.lines().filter(|line| !line.starts_with('#')).map(|line| {
+        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+        (fields[2].to_owned(), fields[5].to_owned())
+    });
+    frames.collect()
+}
+
+/// An elementary stream on standard input comes out as it went in, with several slices and with parameter sets before
+/// each keyframe, whatever the pipe cuts it into.
+#[test]
+fn camrill_camera_serves_what_an_encoder_gives() {
+    let dir = TempDir::new();
+    for (format, options) in [("h264", &["libx264", "-x264-params", "slices=3"][..]), ("hevc", &["libx265"])]
+    {
+        let (stream, config) = (dir.join(format), dir.join("camera.conf"));
+        let mut make = clients::ffmpeg();
+        make.args([
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc2=s=320x240:r=25",
+            "-t",
+            "3",
+            "-bf",
+            "0",
+            "-g",
+            "25",
+            "-c:v",
+        ]);
+        make.args(options).args(["-f", format]).arg(&stream);
+        assert!(make.status().expect("ffmpeg").success());
+        std::fs::write(&config, "listen 127.0.0.1:0; vhost __defaultVhost__ {}").expect("a file");
+        let mut camera = logged("camrill-camera");
+        camera.arg("-c").arg(&config).args(["-f", "25", "-s", "a/b"]);
+        if format == "hevc" {
+            camera.arg("-5");
+        }
+        let (mut camera, mut input) = Process::fed(&mut camera);
+        let port = number(&camera.wait_log(1, "rtmp listening on"), "127.0.0.1:");
+        let copy = dir.join("copy.flv");
+        let mut player = clients::new_ffmpeg();
+        let url = format!("rtmp://127.0.0.1:{port}/a/b");
+        let mut player = Process::start(player.args(["-i", &url, "-c", "copy", "-y"]).arg(&copy));
+        camera.wait_log(1, "plays");
+        for piece in std::fs::read(&stream).expect("the stream").chunks(997) {
+            input.write_all(piece).expect("it reads");
+        }
+        drop(input);
+        assert!(camera.wait_end(Duration::from_secs(10)).is_some_and(|status| status.success()));
+        player.wait_end(Duration::from_secs(10));
+        let sent = pictures(clients::new_ffmpeg(), &["-r", "25", "-i", stream.to_str().expect("a path")]);
+        let came = pictures(clients::new_ffmpeg(), &["-i", copy.to_str().expect("a path")]);
+        assert_eq!(sent.len(), 75);
+        assert_eq!(came, sent, "{format}");
+    }
+    let run = |args: &[&str]| {
+        let out = Command::new(program("camrill-camera")).args(args).output().expect("the program");
+        (out.status.code(), text(&out.stderr))
+    };
+    let (code, said) = run(&["/dev/null"]);
+    assert_eq!((code, said.starts_with("camrill-camera: /dev/null: ")), (Some(1), true), "{said}");
+    assert_eq!(run(&["-s", "live"]).0, Some(2));
+}
+
+/// A publisher with the key and a player with a ticket may come, the others are told why not, and nobody waits for
+/// those who are asked about.
+#[test]
+fn auth_asks_who_comes() {
+    let dir = TempDir::new();
+    let clip = clients::cut(&dir, 0, 2);
+    let auth = Process::start(logged("auth").arg("127.0.0.1:0"));
+    let port = number(&auth.wait_log(1, "rtmp://"), "127.0.0.1:");
+    let url = |param: &str| format!("rtmp://127.0.0.1:{port}/live/camera?{param}");
+    let refused = clients::publish_live(&clip, &url("key=wrong"));
+    refused.wait_log(1, "The key is wrong.");
+    let refused = Player::start(Kind::Rtmpdump, &url("ticket=tin"));
+    let player = Player::start(Kind::Rtmpdump, &url("ticket=gold"));
+    clients::publish_live(&clip, &url("key=secret")).finish();
+    player.expect(&flv::read(&clip));
+    assert!(refused.wait("nothing", |_| true).is_empty());
 }
 
 /// A signal begins a file with what came before, another one makes it longer; the end ends it properly.
@@ -306,7 +434,112 @@ fn record_on_trigger_records_what_came_before() {
     assert!(text(&out.stderr).starts_with("usage: record-on-trigger"));
 }
 
+/// What the encoder has given is what a player sees, picture by picture; who asks for what is to come waits for it.
+#[test]
+fn serve_from_ram_has_every_picture_of_the_encoders() {
+    let dir = TempDir::new();
+    let clip = dir.join("clip.h264");
+    let mut encoder = clients::ffmpeg();
+    encoder.args(["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=9", "-c:v", "libx264"]);
+    encoder.args(["-bf", "0", "-g", "25", "-x264-params", "aud=1"]).arg(&clip);
+    assert!(encoder.status().expect("ffmpeg").success());
+    let clip = clip.display().to_string();
+    // 150 pictures are three segments; the fourth needs a keyframe more.
+    let pictures = |options: &[&str], input: &str| {
+        let mut ffmpeg = clients::ffmpeg();
+        ffmpeg.args(options).args(["-i", input, "-map", "0:v", "-frames:v", "150", "-f", "framemd5", "-"]);
+        let out = ffmpeg.output().expect("ffmpeg");
+        let lines = text(&out.stdout);
+        let hash = |line: &str| line.rsplit(',').next().map(|hash| hash.trim().to_owned());
+        lines.lines().filter(|line| !line.starts_with('#')).filter_map(hash).collect::<Vec<_>>()
+    };
+
+    let (mut server, mut stdin) = Process::fed(logged("serve-from-ram").arg("127.0.0.1:0"));
+    let port = number(&server.wait_log(1, "http://127.0.0.1:"), "127.0.0.1:");
+    let ask = |path: &str| {
+        let mut socket = std::net::TcpStream::connect(("127.0.0.1", port)).expect("a server");
+        write!(socket, "GET /camera/{path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            .expect("a request");
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer).expect("a server that answers");
+        text(&answer)
+    };
+    let url = format!("http://127.0.0.1:{port}/camera/live.m3u8");
+    let all = std::fs::read(&clip).expect("the clip");
+    let (first, rest) = all.split_at(all.len() / 2);
+    std::thread::scope(|scope| {
+        // Both ask before there is anything.
+        let player = scope.spawn(|| pictures(&["-live_start_index", "0"], &url));
+        let waiting = scope.spawn(|| ask("live.m3u8"));
+        stdin.write_all(first).expect("a program that reads");
+        let list = waiting.join().expect("an answer");
+        assert!(list.starts_with("HTTP/1.1 200 ") && list.contains("\n0.m4s\n"), "{list}");
+        let to_come = scope.spawn(|| ask("live.m3u8?_HLS_msn=3"));
+        assert!(ask("9.m4s").starts_with("HTTP/1.1 404 "));
+        assert!(ask("live.m3u8?_HLS_msn=x").starts_with("HTTP/1.1 400 "));
+        stdin.write_all(rest).expect("a program that reads");
+        let list = to_come.join().expect("an answer");
+        assert!(list.contains("\n3.m4s\n") && list.contains("#EXT-X-PART:"), "{list}");
+        let (seen, made) = (player.join().expect("pictures"), pictures(&[], &clip));
+        assert_eq!((seen.len(), made.len()), (150, 150));
+        assert!(seen == made, "a picture differs");
+    });
+    drop(stdin);
+    assert!(server.wait_end(Duration::from_secs(3)).is_some_and(|status| status.success()));
+    assert!(server.said().iter().all(|line| !line.contains("left out")), "{:?}", server.said());
+    let taken = Command::new(program("serve-from-ram")).arg("port").output().expect("the program");
+    assert_eq!(taken.status.code(), Some(1));
+    assert!(text(&taken.stderr).contains("listen"), "{}", text(&taken.stderr));
+}
+
 /// What one server is sent another one has, tag by tag, also when that comes only later.
+/// What it has written, decoded, against the source.
+#[test]
+fn play_url_writes_what_decoders_take() {
+    let dir = TempDir::new();
+    let clip = clients::cut(&dir, 0, 2);
+    let server = Process::start(logged("smallest-server").arg("127.0.0.1:0"));
+    let port = number(&server.wait_log(1, "rtmp listening on"), "127.0.0.1:");
+    let url = format!("rtmp://127.0.0.1:{port}/live/test");
+    let ffmpeg = |file: &Path, output: &[&str]| {
+        let mut command = Command::new("ffmpeg");
+        command.args(["-hide_banner", "-loglevel", "error", "-i"]).arg(file).args(output).arg("-");
+        let out = command.output().expect("ffmpeg");
+        assert!(out.status.success() && out.stderr.is_empty(), "{}", text(&out.stderr));
+        out.stdout
+    };
+    let pictures = ["-map", "0:v", "-fps_mode", "passthrough", "-f", "md5"];
+    let sounds = ["-map", "0:a", "-c", "copy", "-f", "adts"];
+    // From a server until it is told to end, and a file to its own end.
+    for from in [&url, &clip.display().to_string()] {
+        let (video, audio) = (dir.join("out.h264"), dir.join("out.aac"));
+        let mut player = Process::start(logged("play-url").arg(from).args([&video, &audio]));
+        if from == &url {
+            server.wait_log(1, "plays");
+            clients::publish(clients::ffmpeg(), &clip, &url).finish();
+            player.wait_log(1, "; again in ");
+            player.terminate();
+        } else {
+            player.wait_log(1, "everything has been played");
+        }
+        assert!(player.wait_end(Duration::from_secs(3)).is_some_and(|status| status.success()));
+        player.wait_log(1, "video: codec 1, 640x360");
+        player.wait_log(1, "audio: codec 2, 44100 Hz, 2 channels");
+        let count = flv::frames(&flv::read(&clip)).len();
+        player.wait_log(1, &format!("{count} frames, "));
+        assert_eq!(text(&ffmpeg(&video, &pictures)), text(&ffmpeg(&clip, &pictures)), "{from}");
+        assert!(std::fs::read(&audio).expect("a file") == ffmpeg(&clip, &sounds), "{from}");
+    }
+    let wrong =
+        Command::new(program("play-url")).arg("ftp://a/b").args([dir.join("v"), dir.join("a")]).output();
+    let wrong = wrong.expect("the program");
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(text(&wrong.stderr).contains("rtmp[s]://"), "{}", text(&wrong.stderr));
+    let out = Command::new(program("play-url")).output().expect("the program");
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).starts_with("usage: play-url"));
+}
+
 #[test]
 fn relay_takes_a_stream_from_one_server_to_another() {
     let dir = TempDir::new();

@@ -6,10 +6,11 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use camrill::amf::Value;
-use camrill::engine::{Event, RelayNews, RelayState};
+use camrill::engine::RelayState;
 use camrill::http::json::Json;
 use support::PATIENCE;
 use support::host::Host;
+use support::relays::until;
 use support::rtmp_client::{Client, Media};
 use support::rtmp_server::Server;
 
@@ -45,14 +46,6 @@ fn expect(server: &Server, name: &str) -> Client {
     assert_eq!(found, name);
     assert_eq!(peer.medias(2), opening());
     peer
-}
-
-#[track_caller]
-fn until(host: &Host, state: RelayState) -> RelayNews {
-    host.event(|event| match event {
-        Event::Relay(news) if news.state == state => Some(news),
-        _ => None,
-    })
 }
 
 fn urls(host: &Host) -> Vec<String> {

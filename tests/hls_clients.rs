@@ -250,11 +250,18 @@ fn what_hls_cannot_carry_has_no_playlist_and_a_reason() {
     let top = "http_server { enabled on; listen 127.0.0.1:0; } http_api { enabled on; listen 127.0.0.1:0; }";
     let server = Server::configured(top, "hls { enabled on; hls_fragment 1; }");
     let _publisher = clients::publish_live(&file, &server.url("test"));
-    server.wait_log(1, "no HLS of __defaultVhost__/live/test: it can't carry PCMA");
-    assert_eq!(http::get(server.http(), "/live/test.m3u8").status, 404);
+    server.wait_publish("test", 1);
+    // One that has come before it is known is told too.
+    let address = server.http();
+    let waits = std::thread::spawn(move || http::get(address, "/live/test.m3u8"));
+    let why = "no HLS of __defaultVhost__/live/test: MPEG-TS can't carry PCMA, fragmented MP4 can (hls_use_fmp4 on)";
+    server.wait_log(1, why);
+    for answer in [waits.join().expect("an answer"), http::get(server.http(), "/live/test.m3u8")] {
+        assert_eq!(answer.status, 404);
+        assert!(answer.text().contains(why), "{}", answer.text());
+    }
     let api = http::get(server.api(), "/api/v1/streams").text();
-    let reason = r#""hls":{"error":"no HLS of __defaultVhost__/live/test: it can't carry PCMA"}"#;
-    assert!(api.contains(reason), "{api}");
+    assert!(api.contains(&format!(r#""hls":{{"error":"{why}"}}"#)), "{api}");
 }
 
 /// What a host refuses gets no playlist, and with that nothing else.

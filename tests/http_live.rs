@@ -480,18 +480,25 @@ fn what_a_container_cannot_carry_is_refused_with_a_reason() {
     // One that has come before is there to see that frames have.
     let mut player = Tags::open(server.http(), "/live/test.flv");
     server.wait_play("test", 1);
-    let _publisher = clients::publish_live(&file, &server.url("test"));
+    let publisher = clients::publish_live(&file, &server.url("test"));
     player.frames(1);
-    for (suffix, why) in [
-        ("ts", "G.711 has no mapping in MPEG-TS"),
-        ("mp4", "PCMA has no mapping to MP4"),
-        ("aac", "PCMA is not AAC"),
-        ("mp3", "PCMA is not MP3"),
-    ] {
+    for (suffix, why) in
+        [("ts", "G.711 has no mapping in MPEG-TS"), ("aac", "PCMA is not AAC"), ("mp3", "PCMA is not MP3")]
+    {
         let answer = http::get(server.http(), &format!("/live/test.{suffix}"));
         assert_eq!(answer.status, 415, "{suffix}");
         assert!(answer.text().contains(why), "{suffix}: {}", answer.text());
     }
+    drop((player, publisher));
+
+    let file = clients::encode(clients::ffmpeg, &dir, &["-map", "1:a", "-c:a", "adpcm_swf", "-ar", "11025"]);
+    let mut player = Tags::open(server.http(), "/live/other.flv");
+    server.wait_play("other", 1);
+    let _publisher = clients::publish_live(&file, &server.url("other"));
+    player.frames(1);
+    let answer = http::get(server.http(), "/live/other.mp4");
+    assert_eq!(answer.status, 415);
+    assert!(answer.text().contains("FLV1 has no mapping to MP4"), "{}", answer.text());
 }
 
 #[test]

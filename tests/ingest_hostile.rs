@@ -8,37 +8,20 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use camrill::engine::{Event, IngestOptions, RelayNews, RelayState, RetryPolicy};
+use camrill::engine::{Event, RelayNews, RelayState, RetryPolicy};
 
 use support::host::Host;
 use support::origin::{self, Asked, Origin};
+use support::relays::{self, ingest_by};
 use support::rtmp_client::{Client, Media};
 use support::{PATIENCE, TempDir, clients, free_port};
 
 const CONNECT: Duration = Duration::from_millis(700);
 const MIB: u64 = 1024 * 1024;
 
+/// Is impatient with servers.
 fn policy() -> RetryPolicy {
-    RetryPolicy {
-        first: Duration::from_millis(20),
-        longest: Duration::from_millis(50),
-        connect: CONNECT,
-        stall: Duration::from_millis(500),
-        ..RetryPolicy::default()
-    }
-}
-
-fn ingest(host: &Host, stream: &str, url: &str, retry: RetryPolicy) -> u32 {
-    let options = IngestOptions {
-        vhost: String::new(),
-        app: "live".into(),
-        stream: stream.into(),
-        inputs: vec![url.to_owned()],
-        looped: false,
-        on_demand: None,
-        retry,
-    };
-    host.run(move |engine| engine.ingest_open(&options)).expect("an ingest")
+    RetryPolicy { connect: CONNECT, stall: Duration::from_millis(500), ..relays::policy() }
 }
 
 /// A stream that has nothing to do with all that.
@@ -70,7 +53,7 @@ impl Other {
 /// The next two failures of what is at `url`: the reason of the first, and that it was tried again.
 #[track_caller]
 fn reason(host: &Host, url: &str) -> String {
-    let id = ingest(host, "bad", url, policy());
+    let id = ingest_by(host, "bad", url, policy());
     let failure = || -> RelayNews {
         host.event(|event| match event {
             Event::Relay(news) if news.id == id && news.state == RelayState::Waiting => Some(news),
@@ -140,7 +123,7 @@ fn names_that_are_unknown_or_come_late() {
         origin::hang(out)
     });
     let url = format!("http://camera.test:{}/x", origin.address().port());
-    ingest(&host, "s", &url, policy());
+    ingest_by(&host, "s", &url, policy());
     let asked = || {
         host.event(|event| match event {
             Event::Resolve { ticket, host, .. } => Some((ticket, host)),
@@ -366,7 +349,7 @@ fn a_segment_of_mp4_that_is_cut_off() {
         });
         let host = Host::start("");
         let mut other = Other::begin(&host);
-        ingest(&host, "s", &origin.url("x"), policy());
+        ingest_by(&host, "s", origin.url("x"), policy());
         let reason = host.event(|event| match event {
             Event::Relay(news) if !news.reason.is_empty() => Some(news.reason),
             _ => None,
@@ -399,7 +382,7 @@ fn a_segment_of_a_gigabyte_is_taken_as_it_is_played() {
     let mut other = Other::begin(&host);
     let before = resident();
     let mut player = host.play("s");
-    ingest(&host, "s", &origin.url("x"), policy());
+    ingest_by(&host, "s", origin.url("x"), policy());
     let begun = Instant::now();
     while begun.elapsed() < 3 * CONNECT {
         assert!(player.media().is_some());

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use camrill::engine::{Event, IngestOptions, RelayNews, RelayState, RetryPolicy};
+use camrill::engine::{Event, IngestOptions, RelayState};
 use camrill::media::{Frame, Kind, Role};
 
 use support::encoder::Clip;
@@ -16,34 +16,17 @@ use support::host::Host;
 use support::nginx::Files;
 use support::origin::{self, Origin};
 use support::process::Process;
+use support::relays::{ingest_by, ingest_options, policy, until};
 use support::rtmp_client::Client;
 use support::{TempDir, clients, free_port};
 
 /// A tick of 1/16000 s and the ms of RTMP.
 const ROUNDING_US: i64 = 1063;
 
-fn policy() -> RetryPolicy {
-    let (first, longest) = (Duration::from_millis(20), Duration::from_millis(50));
-    RetryPolicy { first, longest, ..RetryPolicy::default() }
-}
-
-fn options(stream: &str, url: &str, looped: bool) -> IngestOptions {
-    IngestOptions {
-        vhost: String::new(),
-        app: "live".into(),
-        stream: stream.into(),
-        inputs: vec![url.to_owned()],
-        looped,
-        on_demand: None,
-        retry: policy(),
-    }
-}
-
 /// A player of what an engine pulls from `url`, which is there before the first frame.
 fn pull(host: &Host, stream: &str, url: &str) -> Client {
     let player = host.play(stream);
-    let options = options(stream, url, false);
-    host.run(move |engine| engine.ingest_open(&options)).expect("an ingest");
+    ingest_by(host, stream, url, policy());
     player
 }
 
@@ -94,15 +77,6 @@ fn assert_part(came: &[Frame], sent: &[Frame]) {
         assert!(sent.len() - start >= came.len(), "{kind:?}: more came than was sent");
         assert_same(&came, &sent[start..]);
     }
-}
-
-/// The next state of this kind that a relay enters.
-#[track_caller]
-fn until(host: &Host, state: RelayState) -> RelayNews {
-    host.event(|event| match event {
-        Event::Relay(news) if news.state == state => Some(news),
-        _ => None,
-    })
 }
 
 /// The first seconds of the clip, and its frames.
@@ -174,7 +148,7 @@ fn a_recording_begins_again_and_its_time_goes_on() {
     let host = Host::start("");
     for name in ["i.m3u8", "whole.flv"] {
         let mut player = host.play(name);
-        let options = options(name, &origin.url(name), true);
+        let options = IngestOptions { looped: true, ..ingest_options(name, &[origin.url(name)], policy()) };
         host.run(move |engine| engine.ingest_open(&options)).expect("an ingest");
         let (video, audio) = (of(&sent, Kind::Video), of(&sent, Kind::Audio));
         let came = frames(&mut player, 2 * video.len(), 2 * audio.len());

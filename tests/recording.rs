@@ -9,13 +9,17 @@ mod disks;
 mod files;
 #[path = "recording/served.rs"]
 mod served;
+#[path = "recording/sinks.rs"]
+mod sinks;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use camrill::config::Dvr;
 use camrill::engine::{DvrNews, Engine, Event, Role};
+use camrill::hub::Name;
 use support::host::Host;
 use support::{PATIENCE, TempDir, clients};
 
@@ -34,6 +38,18 @@ fn config_in(dir: &str, dvr: &str) -> String {
         "http_server {{ enabled on; listen 127.0.0.1:0; dir {dir}; }}
         vhost __defaultVhost__ {{ dvr {{ enabled on; {dvr} }} }}"
     )
+}
+
+/// Settings as a configuration has them.
+fn settings(dvr: &str) -> Dvr {
+    let mut engine = Engine::new().unwrap();
+    engine.config_mut().load_text("test", &config(dvr)).unwrap();
+    let (settings, _) = camrill::config::Settings::from_config(engine.config()).unwrap();
+    Dvr::clone(settings.vhost("__defaultVhost__").unwrap().dvr.as_ref().unwrap())
+}
+
+fn name_of(stream: &str) -> Name {
+    Name { vhost: "__defaultVhost__".into(), app: "live".into(), stream: stream.into() }
 }
 
 fn web(engine: &Engine) -> SocketAddr {

@@ -4,100 +4,32 @@ mod support;
 
 use std::time::Duration;
 
-use camrill::amf::Value;
-use camrill::engine::{Event, ForwardOptions, IngestOptions, RelayInfo, RelayNews, RelayState, RetryPolicy};
+use camrill::engine::{Event, IngestOptions, RelayState};
 use camrill::error::Result;
 use support::host::Host;
+use support::relays::{expected, forward_by, forward_options, ingest_options, opening, policy, relay, until};
 use support::rtmp_client::Media;
 
-fn policy() -> RetryPolicy {
-    RetryPolicy {
-        first: Duration::from_millis(20),
-        longest: Duration::from_millis(50),
-        ..RetryPolicy::default()
-    }
-}
-
-/// Sends `live/STREAM` of one engine on to another one.
 fn forward(from: &Host, stream: &str, url: String) -> u32 {
-    try_forward(from, stream, url).expect("a forward")
+    forward_by(from, stream, url, policy())
 }
 
-fn try_forward(from: &Host, stream: &str, url: String) -> Result<u32> {
-    let options = ForwardOptions {
-        vhost: String::new(),
-        app: "live".into(),
-        stream: stream.into(),
-        url,
-        retry: policy(),
-    };
-    from.run(move |engine| engine.forward_open(&options))
-}
-
-/// Pulls `live/STREAM` in from these places.
 fn ingest(to: &Host, stream: &str, inputs: &[String], on_demand: Option<Duration>) -> u32 {
     try_ingest(to, stream, inputs, on_demand).expect("an ingest")
 }
 
+fn try_forward(from: &Host, stream: &str, url: String) -> Result<u32> {
+    let options = forward_options(stream, url, policy());
+    from.run(move |engine| engine.forward_open(&options))
+}
+
 fn try_ingest(to: &Host, stream: &str, inputs: &[String], on_demand: Option<Duration>) -> Result<u32> {
-    let options = IngestOptions {
-        vhost: String::new(),
-        app: "live".into(),
-        stream: stream.into(),
-        inputs: inputs.to_vec(),
-        looped: false,
-        on_demand,
-        retry: policy(),
-    };
+    let options = IngestOptions { on_demand, ..ingest_options(stream, inputs, policy()) };
     to.run(move |engine| engine.ingest_open(&options))
-}
-
-fn relay(host: &Host, id: u32) -> RelayInfo {
-    let relays = host.run(|engine| engine.relays());
-    relays.into_iter().find(|relay| relay.id == id).expect("a relay")
-}
-
-/// The next state that a relay enters.
-#[track_caller]
-fn news(host: &Host) -> RelayNews {
-    host.event(|event| match event {
-        Event::Relay(news) => Some(news),
-        _ => None,
-    })
-}
-
-/// Waits until a relay enters this state.
-#[track_caller]
-fn until(host: &Host, state: RelayState) -> RelayNews {
-    loop {
-        let news = news(host);
-        if news.state == state {
-            return news;
-        }
-    }
 }
 
 fn url(host: &Host, stream: &str) -> String {
     format!("rtmp://{}/live/{stream}", host.address())
-}
-
-/// Metadata, headers, a keyframe and frames behind it.
-fn opening() -> Vec<Media> {
-    let mut all = vec![
-        Media::metadata(&[("width", Value::Number(1280.0))]),
-        Media::video_header(0, 1),
-        Media::audio_header(0),
-        Media::key(0, 5000),
-    ];
-    all.extend((1..50).map(|i| if i % 3 == 0 { Media::audio(i * 20) } else { Media::delta(i * 20, 700) }));
-    all
-}
-
-/// What players get of that.
-fn expected(all: &[Media]) -> Vec<Media> {
-    let metadata = support::rtmp_client::metadata(&[("width", Value::Number(1280.0))]);
-    let first = Media(all[0].0, 0, metadata);
-    std::iter::once(first).chain(all[1..].iter().cloned()).collect()
 }
 
 #[test]
@@ -107,7 +39,7 @@ fn a_stream_is_sent_on_and_pulled_in_to_the_byte() {
     ingest(&c, "c", &[url(&b, "b")], None);
     let mut player = c.play("c");
     let mut publisher = a.publish("a");
-    let sent = opening();
+    let sent = opening(5000, 700);
     publisher.send_all(&sent);
     publisher.sync();
     let news = until(&a, RelayState::Running);
@@ -186,7 +118,7 @@ fn secrets_are_said_to_nobody() {
     ];
     let host = Host::start(&format!("vhost __defaultVhost__ {{ {} }}", blocks.concat()));
     let mut publisher = host.publish("s");
-    publisher.send_all(&opening());
+    publisher.send_all(&opening(5000, 700));
     host.until("all have failed", |engine| {
         let relays = engine.relays();
         relays.len() == 3 && relays.iter().all(|relay| relay.failures > 0)

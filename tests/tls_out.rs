@@ -6,10 +6,7 @@ mod support;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use camrill::amf::Value;
-use camrill::engine::{
-    Engine, Event, ForwardOptions, IngestOptions, RelayInfo, RelayNews, RelayState, RetryPolicy, Role,
-};
+use camrill::engine::{Engine, Event, RelayNews, RelayState, RetryPolicy, Role};
 use support::backend::{Backend, Reply};
 use support::certificates::{self, Pair, self_signed};
 use support::certs::{Authority, Certificate};
@@ -17,7 +14,8 @@ use support::host::Host;
 use support::logs;
 use support::nginx::{Nginx, TlsFront};
 use support::proxy::{Proxy, Way};
-use support::rtmp_client::{self, Client, Media};
+use support::relays::{expected, forward_by, ingest_by, news_of, opening, policy, relay};
+use support::rtmp_client::{Client, Media};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -72,31 +70,6 @@ fn https(host: &Host, stream: &str) -> String {
     format!("https://localhost:{}/live/{stream}.flv", port(host, |role| role != Role::Rtmp))
 }
 
-fn policy() -> RetryPolicy {
-    RetryPolicy { first: 20 * MS, longest: 50 * MS, ..RetryPolicy::default() }
-}
-
-/// Sends `live/STREAM` on.
-fn forward_by(from: &Host, stream: &str, url: String, retry: RetryPolicy) -> u32 {
-    let options =
-        ForwardOptions { vhost: String::new(), app: "live".into(), stream: stream.into(), url, retry };
-    from.run(move |engine| engine.forward_open(&options)).expect("a forward")
-}
-
-/// Pulls `live/STREAM` in.
-fn ingest_by(to: &Host, stream: &str, url: String, retry: RetryPolicy) -> u32 {
-    let options = IngestOptions {
-        vhost: String::new(),
-        app: "live".into(),
-        stream: stream.into(),
-        inputs: vec![url],
-        looped: false,
-        on_demand: None,
-        retry,
-    };
-    to.run(move |engine| engine.ingest_open(&options)).expect("an ingest")
-}
-
 fn forward(from: &Host, stream: &str, url: String) -> u32 {
     forward_by(from, stream, url, policy())
 }
@@ -105,48 +78,22 @@ fn ingest(to: &Host, stream: &str, url: String) -> u32 {
     ingest_by(to, stream, url, policy())
 }
 
-fn relay(host: &Host, id: u32) -> RelayInfo {
-    host.run(move |engine| engine.relay(id)).expect("a relay")
-}
-
-/// The next news of a relay in this state.
+/// Waits until this relay enters this state.
 #[track_caller]
-fn until(host: &Host, id: u32, state: RelayState) -> RelayNews {
-    host.event(|event| match event {
-        Event::Relay(news) if news.id == id && news.state == state => Some(news),
-        _ => None,
-    })
+fn until_of(host: &Host, id: u32, state: RelayState) -> RelayNews {
+    news_of(host, |news| (news.id == id && news.state == state).then_some(news))
 }
 
 /// Waits until a relay has failed for this reason and waits to be tried again.
 #[track_caller]
 fn until_failed(host: &Host, id: u32, why: &str) {
     loop {
-        let news = until(host, id, RelayState::Waiting);
+        let news = until_of(host, id, RelayState::Waiting);
         if news.reason == why {
             assert!((15 * MS..=63 * MS).contains(&news.next), "{news:?}");
             return;
         }
     }
-}
-
-/// Metadata, headers, a keyframe and frames behind it.
-fn opening() -> Vec<Media> {
-    let mut all = vec![
-        Media::metadata(&[("width", Value::Number(1280.0))]),
-        Media::video_header(0, 1),
-        Media::audio_header(0),
-        Media::key(0, 150_000),
-    ];
-    all.extend((1..50).map(|i| if i % 3 == 0 { Media::audio(i * 20) } else { Media::delta(i * 20, 7000) }));
-    all
-}
-
-/// What players get of that.
-fn expected(all: &[Media]) -> Vec<Media> {
-    let metadata = rtmp_client::metadata(&[("width", Value::Number(1280.0))]);
-    let first = Media(all[0].0, 0, metadata);
-    std::iter::once(first).chain(all[1..].iter().cloned()).collect()
 }
 
 #[track_caller]
@@ -177,7 +124,7 @@ fn streams_go_out_and_come_in_to_the_byte() {
         let ins = [("b", rtmps(&middle, &place)), ("c", https(&middle, &place))];
         let ids = ins.map(|(stream, url)| ingest(near, stream, url));
         let mut players = ["b", "c"].map(|stream| near.play(stream));
-        let sent = opening();
+        let sent = opening(150_000, 7000);
         let mut publisher = published(near, "a", &sent);
         for player in &mut players {
             assert_eq!(player.medias(sent.len()), expected(&sent));
@@ -209,7 +156,7 @@ fn nginx_behind_tls_takes_streams_and_gives_them() {
         let back = ingest(&near, "back", url.clone());
         nginx.wait_play("s", 1);
         let out = forward(&near, "out", url);
-        let sent = opening();
+        let sent = opening(150_000, 7000);
         let _publisher = published(&near, "out", &sent);
         let mut player = near.play("back");
         let frames = |all: &[Media]| {
@@ -244,7 +191,7 @@ fn an_edge_fetches_over_https() {
                  cluster {{ mode remote; protocol https; origin localhost:{port}; }} }}"
         ),
     );
-    let sent = opening();
+    let sent = opening(150_000, 7000);
     let _publisher = published(&origin, "s", &sent);
     assert_eq!(edge.play("s").medias(sent.len()), expected(&sent));
     let relays = edge.run(|engine| engine.relays());
@@ -264,7 +211,7 @@ fn a_backend_is_asked_over_https() {
         "vhost __defaultVhost__ {{ forward {{ enabled on; backend https://localhost:{port}/forward; }} }}"
     );
     let near = client(&authority, &vhost);
-    let sent = opening();
+    let sent = opening(150_000, 7000);
     let mut player = target.play("t");
     let _publisher = published(&near, "s", &sent);
     assert_eq!(player.medias(sent.len()), expected(&sent));
@@ -303,7 +250,7 @@ fn a_wrong_certificate_is_named_and_a_right_one_is_taken() {
     ];
     let far = server_of(&wrong[0].0);
     let near = client_of(&authority.pem, "");
-    let sent = opening();
+    let sent = opening(150_000, 7000);
     let _publishers = [published(&near, "out", &sent), published(&far, "in", &sent)];
     let relays = [
         forward(&near, "out", rtmps(&far, "out")),
@@ -328,15 +275,15 @@ fn an_authority_that_is_trusted_at_last_is_enough() {
     let authority = certificates::Authority::new();
     let far = server_of(&authority.pair(&["localhost"]));
     let near = Host::start("");
-    let _publisher = published(&near, "s", &opening());
+    let _publisher = published(&near, "s", &opening(150_000, 7000));
     let id = forward(&near, "s", rtmps(&far, "s"));
     // The system trusts others, or nobody.
-    let news = until(&near, id, RelayState::Waiting);
+    let news = until_of(&near, id, RelayState::Waiting);
     let unknown = "TLS: the certificate of localhost is not trusted: nobody trusted has issued it";
     let is_right = |why: &str| why == unknown || why.starts_with("there are no trusted certificates: ");
     assert!(is_right(&news.reason), "{news:?}");
     near.run(move |engine| trust(engine, &authority.pem));
-    until(&near, id, RelayState::Running);
+    until_of(&near, id, RelayState::Running);
     // It goes on when trust is withdrawn, but who is connected to anew is looked at anew.
     near.run(|engine| engine.set_roots(None).expect("none is fine"));
     assert_eq!(relay(&near, id).state, RelayState::Running);
@@ -344,7 +291,7 @@ fn an_authority_that_is_trusted_at_last_is_enough() {
         let clients = engine.clients();
         clients.iter().for_each(|client| engine.kick(client.id).expect("a client"));
     });
-    while !is_right(&until(&near, id, RelayState::Waiting).reason) {}
+    while !is_right(&until_of(&near, id, RelayState::Waiting).reason) {}
 }
 
 /// A policy that gives servers so long.
@@ -379,7 +326,7 @@ fn failures(near: &Host, address: SocketAddr) -> [String; 2] {
 fn servers_that_speak_no_tls_are_told_apart() {
     let near = Host::start("tls { verify off; }");
     let plain = Host::start("http_server { enabled on; listen 127.0.0.1:0; page off; }");
-    let _publisher = published(&near, "s", &opening());
+    let _publisher = published(&near, "s", &opening(150_000, 7000));
     let cut = "TLS: the peer has closed the connection within the handshake";
     assert_eq!(failures(&near, plain.address()), [cut; 2]);
     assert_eq!(failures(&near, plain.http()), ["TLS: the peer speaks no TLS"; 2]);
@@ -402,7 +349,7 @@ fn a_handshake_that_does_not_get_on_is_given_up_in_time() {
     let authority = Authority::new();
     let far = server(&authority.sign(&["localhost", "127.0.0.1"]));
     let near = client(&authority, "");
-    let _publisher = published(&near, "s", &opening());
+    let _publisher = published(&near, "s", &opening(150_000, 7000));
     for wanted in [|role| role == Role::Rtmp, |role| role != Role::Rtmp] {
         let proxy = Proxy::start(([127, 0, 0, 1], port(&far, wanted)).into());
         // Nothing, and a byte now and then.
@@ -427,19 +374,19 @@ fn a_handshake_that_is_cut_is_done_again() {
     let authority = Authority::new();
     let far = server(&authority.sign(&["127.0.0.1"]));
     let near = client(&authority, "");
-    let sent = opening();
+    let sent = opening(150_000, 7000);
     let _publisher = published(&near, "s", &sent);
     let proxy = Proxy::start(([127, 0, 0, 1], port(&far, |role| role == Role::Rtmp)).into());
     proxy.throttle(Way::Down, Some(1000));
     let id = forward(&near, "s", format!("rtmps://{}/live/t", proxy.address()));
     proxy.wait("a part of the server's answer", |counts| counts.down > 10);
     proxy.cut();
-    let reason = until(&near, id, RelayState::Waiting).reason;
+    let reason = until_of(&near, id, RelayState::Waiting).reason;
     let expected_reason =
         "TLS: the connection is lost within the handshake: Connection reset by peer (os error 104)";
     assert_eq!(reason, expected_reason);
     proxy.throttle(Way::Down, None);
-    until(&near, id, RelayState::Running);
+    until_of(&near, id, RelayState::Running);
     assert_eq!(far.play("t").medias(sent.len()), expected(&sent));
     assert_eq!(relay(&near, id).failures, 1);
 }

@@ -140,7 +140,7 @@ fuzz_target!(|input: (Setup, Vec<Op>)| {
     }
 });
 
-const CODECS: [(Kind, Codec); 11] = [
+const CODECS: [(Kind, Codec); 12] = [
     (Kind::Video, Codec::H264),
     (Kind::Audio, Codec::Aac),
     (Kind::Video, Codec::H265),
@@ -152,6 +152,7 @@ const CODECS: [(Kind, Codec); 11] = [
     (Kind::Video, Codec::Vp8),
     (Kind::Audio, Codec::Other(3)),
     (Kind::Data, Codec::Script),
+    (Kind::Audio, Codec::Flac),
 ];
 
 fn nal(is_key: bool) -> Bytes {

@@ -24,6 +24,7 @@ pub(super) struct Mp4File {
     tracks: Option<fmp4::Tracks>,
     video: Track,
     audio: Track,
+    adapter: fmp4::Adapter,
     /// The picture's size, in pixels, as the metadata has it: not every header says.
     size: Option<(u32, u32)>,
     /// The fragment that is gathered.
@@ -92,6 +93,14 @@ impl Mp4File {
         let dts = dts_us.max(track.next);
         let pts = dts.saturating_add(frame.pts.saturating_sub(frame.dts));
         let frame = Frame { dts, pts, ..frame.clone() };
+        for frame in self.adapter.adapt(&frame) {
+            self.add(wall_ms, frame, fragment_us, out);
+        }
+    }
+
+    /// Adds a frame as MP4 has it.
+    fn add(&mut self, wall_ms: i64, frame: Frame, fragment_us: i64, out: &mut BytesMut) {
+        let dts = frame.dts;
         if self.is_whole(&frame, fragment_us) {
             self.fragment(Some(&frame), out);
             self.begin = dts;

@@ -16,7 +16,8 @@ use super::format::Format;
 use super::link::Link;
 use super::outgoing::Owner;
 use super::session::Session;
-use crate::hub::{LaneKey, Player, Step, Stream};
+use super::sys;
+use crate::hub::{Flow, LaneKey, Player, Step, Stream};
 use crate::media::{Chain, Copies, Frame};
 use crate::rtmp::server::{ConnectRequest, StreamRequest};
 use crate::rtmp::url::StreamName;
@@ -132,6 +133,8 @@ pub(super) struct Playing {
     pub(super) until: Option<u64>,
     /// How often it had skipped frames when that was last looked at.
     skips_seen: u32,
+    /// What its way holds, where the stream's encoder wants to know.
+    pub(super) flow: Option<Box<Flow>>,
 }
 
 /// How a flush ended.
@@ -225,6 +228,12 @@ impl Conn {
         is_idle && !self.dead && !self.closing && !self.hung_up
     }
 
+    /// From now on it plays.
+    pub(super) fn play(&mut self, playing: Playing) {
+        sys::keep_little_unsent(self.link.socket());
+        self.play = Some(playing);
+    }
+
     /// Bytes that the session sends.
     pub(super) fn queue(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
@@ -234,7 +243,6 @@ impl Conn {
     }
 
     /// Bytes that wait for the socket, frames of a stream left aside.
-    #[cfg(feature = "http")]
     pub(super) fn unsent(&self) -> usize {
         self.out_bytes.saturating_add(self.rest.len())
     }
@@ -409,7 +417,8 @@ impl Conn {
             let n = sent.min(piece.len());
             piece.advance(n);
             sent -= n;
-            self.rest = piece.into();
+            // What is sent is let go, not kept at its end.
+            self.rest = if piece.is_empty() { Chain::default() } else { piece.into() };
         }
         if self.out.is_empty() && self.out.capacity() > 0 {
             self.out = VecDeque::new();
@@ -458,7 +467,7 @@ fn send(link: &mut Link, image: &Chain) -> io::Result<usize> {
 
 impl Playing {
     pub(super) fn new(stream: u32, player: Player, format: Format) -> Self {
-        Self { stream, player, format, started: false, until: None, skips_seen: 0 }
+        Self { stream, player, format, started: false, until: None, skips_seen: 0, flow: None }
     }
 
     /// Whether it has skipped frames since this was last asked.

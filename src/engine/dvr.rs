@@ -1,7 +1,10 @@
-//! Recordings of streams: a recorder each, and what it says done by the disk's thread.
+//! Recordings of streams: a recorder each, and what it says done by the disk's thread or the host.
+
+mod place;
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +12,7 @@ use std::time::Duration;
 use log::{info, warn};
 use smallvec::SmallVec;
 
-use super::disk::{FileId, How, Job, Outcome, Quota, append, faststart};
+use super::disk::{self, DiskError, FileId, Job, Outcome, Quota, faststart};
 use super::jobs::Purpose;
 use super::timers::Alarm;
 use super::{Engine, Event, sys};
@@ -19,6 +22,10 @@ use crate::error::{Code, Error, Result};
 use crate::hub::Name;
 use crate::media::{Correction, Frame, Headers};
 use crate::time::Time;
+
+use place::{HostFiles, Place, Work};
+
+pub use place::{FileAnswer, FileJob};
 
 /// Recorders at most.
 const RECORDERS_MAX: usize = 4096;
@@ -37,10 +44,9 @@ pub(super) struct Recording {
     settings: Arc<Settings>,
     owner: Owner,
     live: bool,
-    /// Files that the disk has not said the last word of.
+    /// Files that the disk, or the host, has not said the last word of.
     files: HashMap<u32, Kept>,
-    /// What the disk's queue had no room for.
-    pending: Option<Job>,
+    place: Place,
     armed: Option<Time>,
 }
 
@@ -71,6 +77,9 @@ pub struct DvrOptions {
     pub stream: Option<Name>,
     /// As in the configuration.
     pub settings: Settings,
+    /// Whether the host writes the files ([`Event::RecorderFile`]): a path is then the host's to understand. What
+    /// needs a folder or reads files is refused: `append`, faststart, time shift and the removal of old recordings.
+    pub by_host: bool,
 }
 
 /// What became of a recording's file.
@@ -94,13 +103,19 @@ pub enum DvrNews {
 impl Engine {
     /// Records a stream, or the host's frames. Answers the recorder's id.
     pub fn dvr_open(&mut self, options: DvrOptions) -> Result<u32> {
+        if let Some(what) = place::refuse(&options.settings).filter(|_| options.by_host) {
+            let message = format!("{what} needs the disk; it can't be done with files of the host's own");
+            return Err(Error::new(Code::InvalidArgument, message));
+        }
         let fed = options.stream.is_none();
         let name = options.stream.unwrap_or_else(|| Name {
             vhost: crate::config::table::DEFAULT_VHOST.into(),
             app: "live".into(),
             stream: "livestream".into(),
         });
-        let id = self.add_recorder(&name, &Arc::new(options.settings), Owner::Host { fed })?;
+        let place =
+            if options.by_host { Place::Host(HostFiles::default()) } else { Place::Disk { pending: None } };
+        let id = self.add_recorder(&name, &Arc::new(options.settings), Owner::Host { fed }, place)?;
         let now = self.now();
         if fed {
             if let Some(recording) = self.recordings.find_mut(id) {
@@ -187,7 +202,7 @@ impl Engine {
         others.iter().for_each(|id| self.retire(now, *id));
         if let Some(settings) = settings
             && self.dvr_find(name).is_none()
-            && let Err(e) = self.add_recorder(name, settings, Owner::Vhost)
+            && let Err(e) = self.add_recorder(name, settings, Owner::Vhost, Place::Disk { pending: None })
         {
             warn!("{name} is not recorded: {e}");
         }
@@ -232,7 +247,8 @@ impl Engine {
         for id in self.recordings.ids() {
             self.retire(now, id);
         }
-        while self.recordings.iter().any(|(_, r)| r.pending.is_some()) && self.now().since(now) < FINISH {
+        let is_waiting = |(_, r): (u32, &Recording)| matches!(&r.place, Place::Disk { pending: Some(_) });
+        while self.recordings.iter().any(is_waiting) && self.now().since(now) < FINISH {
             std::thread::sleep(LOOK);
             self.drain_disk(self.now());
         }
@@ -247,8 +263,9 @@ impl Engine {
 
     /// Hands the disk what recorders still have for it, since it has room again.
     pub(super) fn resume_dvr(&mut self) {
+        let is_waiting = |r: &Recording| matches!(&r.place, Place::Disk { pending: Some(_) });
         let waiting: Vec<u32> =
-            self.recordings.iter().filter(|(_, r)| r.pending.is_some()).map(|(id, _)| id).collect();
+            self.recordings.iter().filter(|(_, r)| is_waiting(r)).map(|(id, _)| id).collect();
         for id in waiting {
             self.drain_dvr(id);
         }
@@ -256,14 +273,19 @@ impl Engine {
 
     /// Takes out what a recorder has to be done.
     pub(super) fn drain_dvr(&mut self, id: u32) {
+        let now = self.now();
         while let Some(recording) = self.recordings.find_mut(id) {
-            let pending = recording.pending.take();
+            let pending = match &mut recording.place {
+                Place::Disk { pending } => pending.take(),
+                Place::Host(files) if files.is_busy() => break,
+                Place::Host(_) => None,
+            };
             let is_again = pending.is_some();
             let job = match pending {
                 Some(job) => job,
                 None => match recording.recorder.poll_output() {
                     None => break,
-                    Some(output) => match self.job_of(id, output) {
+                    Some(output) => match self.job_of(now, id, output) {
                         None => continue,
                         Some(job) => job,
                     },
@@ -271,20 +293,28 @@ impl Engine {
             };
             let Err(refused) = self.disk().submit(job) else { continue };
             let Some(recording) = self.recordings.find_mut(id) else { return };
-            recording.pending = Some(refused.job);
+            recording.place = Place::Disk { pending: Some(refused.job) };
             // When the queue has room again it wakes the loop; a thread that there isn't does not.
             if let Some(e) = refused.error {
                 if !is_again {
                     warn!("recording {}: starting the disk's thread: {e}", recording.name);
                 }
-                self.arm_dvr(id, self.now() + RETRY);
+                self.arm_dvr(id, now + RETRY);
             }
             return;
         }
         let Some(recording) = self.recordings.find_mut(id) else { return };
-        let due = recording.recorder.poll_timeout();
-        let over = !recording.live && !recording.recorder.is_recording() && recording.files.is_empty();
-        if over && matches!(recording.owner, Owner::Vhost | Owner::Nobody) {
+        let mut due = recording.recorder.poll_timeout();
+        let is_written = recording.files.is_empty() && !recording.place.is_waiting();
+        let over = !recording.live && !recording.recorder.is_recording() && is_written;
+        if let Place::Host(files) = &mut recording.place {
+            let job = files.ask(now);
+            due = [due, files.due()].into_iter().flatten().min();
+            if let Some(job) = job {
+                self.tell(Event::RecorderFile { recorder: id, job });
+            }
+        }
+        if over && self.recordings.find(id).is_some_and(|r| matches!(r.owner, Owner::Vhost | Owner::Nobody)) {
             self.recordings.remove(id);
             self.tell(Event::RecorderEnded { recorder: id });
         } else if let Some(at) = due {
@@ -301,7 +331,7 @@ impl Engine {
         }
     }
 
-    /// The disk's word on a recording's file.
+    /// The disk's word on a recording's file, or the host's.
     pub(super) fn on_file_done(&mut self, now: Time, file: FileId, outcome: Outcome) {
         let (id, number) = (file.owner, file.number);
         let Some(recording) = self.recordings.find_mut(id) else { return };
@@ -328,6 +358,69 @@ impl Engine {
             _ => {}
         }
         self.drain_dvr(id);
+    }
+
+    /// The host has done, or not, what [`Event::RecorderFile`] asked for. Each such event is answered once.
+    pub fn dvr_done(&mut self, recorder: u32, answer: FileAnswer) -> Result<()> {
+        let now = self.now();
+        let recording = self.recordings.find_mut(recorder).ok_or_else(gone)?;
+        let Place::Host(files) = &mut recording.place else {
+            return Err(Error::new(Code::State, "this recorder's files are the disk's"));
+        };
+        let asked_nothing = || Error::new(Code::State, "the recorder has asked for nothing");
+        let job = files.answered().ok_or_else(asked_nothing)?;
+        let number = job.file();
+        let path = recording.files.get(&number).map(|kept| kept.path.clone()).unwrap_or_default();
+        let outcome = match (&job, answer) {
+            (FileJob::Open { .. } | FileJob::Write { .. }, FileAnswer::Again) => {
+                files.put_back(now, job);
+                None
+            }
+            (FileJob::Open { .. }, FileAnswer::Done) => {
+                Some(Outcome::Opened { path, kept: disk::Kept::default() })
+            }
+            (FileJob::Write { .. }, FileAnswer::Done) | (FileJob::Close { complete: false, .. }, _) => None,
+            (FileJob::Close { .. }, FileAnswer::Done) => {
+                let bytes = recording.files.get(&number).map_or(0, |kept| kept.bytes);
+                Some(Outcome::Closed { path, bytes })
+            }
+            (_, answer) => {
+                if matches!(job, FileJob::Write { .. }) {
+                    files.put(now, FileJob::Close { file: number, complete: false });
+                }
+                let why = if let FileAnswer::Failed(why) = answer { why } else { String::from("not now") };
+                Some(Outcome::Failed(DiskError { doing: job.doing(), path, error: io::Error::other(why) }))
+            }
+        };
+        match outcome {
+            Some(outcome) => self.on_file_done(now, FileId { owner: recorder, number }, outcome),
+            None => self.drain_dvr(recorder),
+        }
+        Ok(())
+    }
+
+    /// Ends what is recorded to files of the host's, which are to be whole when the engine is dropped. Answers
+    /// whether there is something to do for it: [`Event::RecorderFile`] is to be answered, and this called again.
+    /// An [`FileAnswer::Again`] is of no use now.
+    pub fn finish_files(&mut self) -> bool {
+        let now = self.now();
+        for stream in self.hub.ids() {
+            self.run_taps(now, stream);
+        }
+        let mut is_asked = false;
+        for id in self.recordings.ids() {
+            if self.recordings.find(id).is_some_and(|r| matches!(r.place, Place::Host(_))) {
+                self.retire(now, id);
+            }
+            let Some(recording) = self.recordings.find_mut(id) else { continue };
+            if let Place::Host(files) = &mut recording.place
+                && let Some(job) = files.due().and_then(|due| files.ask(due))
+            {
+                is_asked = true;
+                self.tell(Event::RecorderFile { recorder: id, job });
+            }
+        }
+        is_asked || self.told.iter().any(|event| matches!(event, Event::RecorderFile { .. }))
     }
 
     /// A file is written: it is rewritten first, where that is asked for.
@@ -402,35 +495,42 @@ impl Engine {
         }
     }
 
-    /// The disk's job that a recorder asks for, if it is one.
-    fn job_of(&mut self, id: u32, output: Output) -> Option<Job> {
-        let file = |number| FileId { owner: id, number };
+    /// What a recorder asks for: the disk's job, if it is one.
+    fn job_of(&mut self, now: Time, id: u32, output: Output) -> Option<Job> {
         let recording = self.recordings.find_mut(id)?;
-        match output {
-            Output::Open { file: number, path, append } => {
+        let (number, work) = match output {
+            Output::Open { file, path, append } => {
                 let path = PathBuf::from(path);
-                recording.files.insert(number, Kept { path: path.clone(), ..Kept::default() });
-                let how = if append { How::Append(append::flv) } else { How::New };
-                Some(Job::Open { file: file(number), path, how })
+                recording.files.insert(file, Kept { path: path.clone(), ..Kept::default() });
+                (file, Work::Open { path, append })
             }
-            Output::Write { file: number, bytes } => Some(Job::Write { file: file(number), bytes }),
-            Output::Patch { file: number, offset, bytes } => {
-                Some(Job::Patch { file: file(number), offset, bytes })
-            }
-            Output::Close { file: number, duration_us, faststart, .. } => {
-                if let Some(kept) = recording.files.get_mut(&number) {
+            Output::Write { file, bytes } => (file, Work::Append(bytes)),
+            Output::Patch { file, offset, bytes } => (file, Work::Patch { offset, bytes }),
+            Output::Close { file, duration_us, faststart, .. } => {
+                if let Some(kept) = recording.files.get_mut(&file) {
                     (kept.duration_us, kept.faststart) = (duration_us, faststart);
                 }
-                Some(Job::Close { file: file(number) })
+                (file, Work::Close)
             }
             Output::Dropped { frames } => {
-                warn!("recording {}: the disk is too slow, {frames} frames are left out", recording.name);
+                let (name, place) = (&recording.name, recording.place.name());
+                warn!("recording {name}: {place} is too slow, {frames} frames are left out");
                 self.tell_dvr(id, Path::new(""), DvrNews::Dropped(frames));
-                None
+                return None;
             }
             Output::Refused(why) => {
                 warn!("recording {}: {why}", recording.name);
                 self.tell_dvr(id, Path::new(""), DvrNews::Failed(why.to_string()));
+                return None;
+            }
+        };
+        match &mut recording.place {
+            Place::Disk { .. } => Some(work.for_disk(FileId { owner: id, number })),
+            Place::Host(files) => {
+                // What is left of a file that has failed is passed over.
+                if let Some(kept) = recording.files.get_mut(&number) {
+                    files.put(now, work.for_host(number, kept));
+                }
                 None
             }
         }
@@ -446,7 +546,13 @@ impl Engine {
         self.tell(Event::Recording { recorder, stream, name, path, news });
     }
 
-    fn add_recorder(&mut self, name: &Name, settings: &Arc<Settings>, owner: Owner) -> Result<u32> {
+    fn add_recorder(
+        &mut self,
+        name: &Name,
+        settings: &Arc<Settings>,
+        owner: Owner,
+        place: Place,
+    ) -> Result<u32> {
         if self.recordings.len() >= RECORDERS_MAX {
             return Err(Error::new(Code::Limit, format!("more than {RECORDERS_MAX} recorders")));
         }
@@ -464,7 +570,7 @@ impl Engine {
             owner,
             live: false,
             files: HashMap::new(),
-            pending: None,
+            place,
             armed: None,
         });
         id.ok_or_else(|| Error::new(Code::Limit, "too many recorders"))

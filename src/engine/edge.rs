@@ -161,8 +161,8 @@ impl Engine {
     /// The parameters of one who plays a stream.
     fn param_of_player(&self, name: &Name) -> String {
         let stream = self.hub.find(name).and_then(|id| self.hub.stream(id));
-        let client = stream.and_then(|stream| stream.players().first());
-        client.and_then(|id| self.conns.find(*id)).map_or(String::new(), |conn| conn.session.name().param)
+        let mut clients = stream.iter().flat_map(|stream| stream.players());
+        clients.find_map(|id| self.conns.find(*id)).map_or(String::new(), |conn| conn.session.name().param)
     }
 
     // Publishing.

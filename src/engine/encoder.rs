@@ -31,6 +31,8 @@ pub(super) struct Encoder {
     pub(super) source: Option<Box<dyn FrameSource>>,
     /// Since when a keyframe has been asked for and has not come.
     pub(super) asked: Option<Time>,
+    /// Where it wants to know which rate is held.
+    pub(super) hint: Option<Box<super::hint::Hint>>,
 }
 
 impl Encoder {

@@ -27,6 +27,16 @@ pub enum Event {
         /// Its id.
         relay: u32,
     },
+    /// A player of the host's has something to give, by [`super::Engine::player_next`].
+    PlayerReady {
+        /// The player.
+        player: u32,
+    },
+    /// Such a player has ended; nothing more is told of it.
+    PlayerEnded {
+        /// The player.
+        player: u32,
+    },
     /// A name is to be looked up, where the host does that ([`super::Engine::resolve_by_host`]); the answer is
     /// [`super::Engine::resolved`].
     Resolve {
@@ -81,6 +91,14 @@ pub enum Event {
         /// What became of it.
         news: super::DvrNews,
     },
+    /// A recorder whose files the host writes wants something done; the answer is [`super::Engine::dvr_done`].
+    #[cfg(feature = "dvr")]
+    RecorderFile {
+        /// The recorder.
+        recorder: u32,
+        /// What is to be done.
+        job: super::FileJob,
+    },
     /// A recorder has ended, and its files are written; nothing more is told of it.
     #[cfg(feature = "dvr")]
     RecorderEnded {
@@ -96,6 +114,14 @@ pub enum Event {
     NeedKeyframe {
         /// The encoder.
         encoder: u32,
+    },
+    /// The bitrate that what an encoder's stream goes out to holds has changed; see
+    /// [`super::Engine::hint_rate`].
+    Rate {
+        /// The encoder.
+        encoder: u32,
+        /// Bits per second over all tracks; 0 where nothing limits.
+        bits: u32,
     },
     /// A client asks for a path that the host has mounted; see [`super::Engine::mount`].
     #[cfg(feature = "http")]
@@ -230,6 +256,8 @@ pub struct StreamInfo {
     pub held: u64,
     /// Microseconds since the publish began.
     pub live_us: u64,
+    /// The bitrate that was hinted to its encoder, 0 if none.
+    pub rate_hint: u32,
 }
 
 /// What a client does.

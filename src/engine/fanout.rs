@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use super::Engine;
 use super::clients::{arm, fault};
 use super::conn::{Conn, Flushed, Newest};
+use super::player::needs_of;
 use super::timers::Alarm;
 use crate::hub::{Source, Stream};
 use crate::time::Time;
@@ -14,6 +15,7 @@ impl Engine {
     pub(super) fn send_dirty(&mut self, now: Time) {
         for id in std::mem::take(&mut self.dirty) {
             self.run_taps(now, id);
+            self.wake_players(id);
             let Some(stream) = self.hub.stream_mut(id) else { continue };
             match stream.due() {
                 Some(due) if due <= now => self.fan_out(now, id),
@@ -21,6 +23,7 @@ impl Engine {
                 _ => {}
             }
         }
+        self.tell_ready();
     }
 
     /// One send to each player of the stream who can take one.
@@ -33,7 +36,14 @@ impl Engine {
         let mut at = 0;
         while let Some(&player) = stream.players().get(at) {
             at += 1;
-            let Some(conn) = self.conns.find_mut(player).filter(|conn| !conn.dead) else { continue };
+            let Some(conn) = self.conns.find_mut(player).filter(|conn| !conn.dead) else {
+                // Those of the host's take by themselves.
+                if let Some((needs, waits)) = needs_of(&self.players, player) {
+                    oldest = oldest.min(needs);
+                    waits_for_key |= waits;
+                }
+                continue;
+            };
             if !conn.is_blocked() {
                 let sent = newest_of(&mut newest, conn, stream).and_then(|n| conn.send_newest(now, n));
                 match sent.unwrap_or_else(|| conn.flush(now, Some(&mut *stream), &mut self.frames)) {

@@ -23,7 +23,7 @@ use super::relays::{Direction, RelayInfo, RelayNews, RelayState, level_of, until
 use super::retry::{Retry, RetryPolicy};
 use super::session::Session;
 use super::timers::Alarm;
-use super::{Engine, Event, via};
+use super::{Engine, Event, sys, via};
 use crate::error::{Code, Error, Result, without_secrets};
 use crate::hub::Name;
 use crate::rtmp::client::{Auth, Ended, Event as Said, Options, Purpose, Session as Client};
@@ -349,13 +349,16 @@ impl Engine {
             self.fail_forward(now, id, "too many streams");
             return;
         };
-        let Some(Conn { session: Session::RtmpClient(session), play, .. }) = self.conns.find_mut(conn) else {
+        let found = self.conns.find_mut(conn).and_then(|found| {
+            let Session::RtmpClient(session) = &found.session else { return None };
+            let rtmp = Rtmp::server(session.message_stream(), session.chunk_size(), session.hevc());
+            Some((Format::Rtmp(rtmp), found))
+        });
+        let Some((format, found)) = found else {
             self.hub.stop_push(now, stream, conn);
             return;
         };
-        let format =
-            Format::Rtmp(Rtmp::server(session.message_stream(), session.chunk_size(), session.hevc()));
-        *play = Some(Playing::new(stream, player, format));
+        found.play(Playing::new(stream, player, format));
         if let Some(stream) = self.hub.stream_mut(stream) {
             stream.attach(format.lane(), || format.mux());
         }
@@ -506,6 +509,7 @@ impl Engine {
             (Some(playing), Session::RtmpClient(session)) if may_finish => {
                 let end = self.hub.stream(playing.stream).map_or(0, |stream| stream.ring().head());
                 playing.until = Some(end);
+                sys::take_the_rest(conn.link.socket());
                 self.left.note(now, shown(session.url()));
                 self.queue(id);
             }

@@ -18,9 +18,10 @@ use super::timers::Alarm;
 use super::{Engine, Event};
 use crate::config::{Hls as Settings, OnError, Vhost};
 use crate::error::{Code, Error, Result};
+use crate::fmp4;
 use crate::hls::{Answer, Format, Keys, Options, Output, Reload, Writer};
 use crate::hub::{Name, Source, Stream};
-use crate::media::{Frame, Headers};
+use crate::media::{Codec, Frame, Headers};
 use crate::time::Time;
 
 /// Writers at most.
@@ -48,6 +49,21 @@ pub(super) struct Segments {
     untold: usize,
     #[cfg(feature = "http")]
     pub(super) waiting: Vec<super::web::hls::Waiting>,
+}
+
+impl Segments {
+    fn format(&self) -> &'static str {
+        if self.settings.fmp4 { "fragmented MP4" } else { "MPEG-TS" }
+    }
+
+    /// What to do about a codec that is left out.
+    fn instead(&self, codec: Codec) -> &'static str {
+        if !self.settings.fmp4 && fmp4::carries(codec) {
+            ", fragmented MP4 can (hls_use_fmp4 on)"
+        } else {
+            ""
+        }
+    }
 }
 
 /// Whose a writer is.
@@ -229,12 +245,17 @@ impl Engine {
                 }
                 Output::Expired { name } => self.expire_hls(now, id, name),
                 Output::LeftOut { codec } => {
-                    let why = format!("HLS of {} is without {codec}, which it can't carry", segments.name);
+                    let (format, instead) = (segments.format(), segments.instead(codec));
+                    let why = format!(
+                        "HLS of {} is without {codec}: {format} can't carry it{instead}",
+                        segments.name
+                    );
                     warn!("{why}");
                     segments.trouble = Some(why);
                 }
                 Output::Refused { codec } => {
-                    let why = format!("no HLS of {}: it can't carry {codec}", segments.name);
+                    let (format, instead) = (segments.format(), segments.instead(codec));
+                    let why = format!("no HLS of {}: {format} can't carry {codec}{instead}", segments.name);
                     warn!("{why}");
                     segments.trouble = Some(why);
                     segments.refused = true;

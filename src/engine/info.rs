@@ -120,7 +120,15 @@ impl Engine {
             dropped: totals.dropped,
             held: held(stream),
             live_us: live,
+            rate_hint: self.rate_hint(stream),
         }
+    }
+
+    /// The bitrate that was hinted to the encoder of a stream, 0 if none.
+    pub(super) fn rate_hint(&self, stream: &Stream) -> u32 {
+        let Some(Source::Encoder(id)) = stream.publisher() else { return 0 };
+        let hint = self.encoders.find(id).and_then(|encoder| encoder.hint.as_ref());
+        hint.map_or(0, |hint| hint.told())
     }
 
     /// Players of HLS, as far as they are known.

@@ -26,6 +26,7 @@ use mio::net::TcpStream;
 
 use super::forward::shown;
 use super::outgoing::Owner;
+use super::player::PlayerNews;
 use super::relays::{Direction, RelayInfo, RelayNews, RelayState, level_of, until};
 use super::retry::{Retry, RetryPolicy};
 use super::session::Session;
@@ -131,6 +132,8 @@ pub(super) struct Ingest {
     due: Option<Time>,
     /// The edge that has made it for its players, so that it goes with them.
     edge: Option<Edge>,
+    /// The player of the host's that alone gets its frames: its stream is published nowhere.
+    player: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -181,18 +184,39 @@ impl Engine {
     }
 
     /// Starts it, or has it wait for somebody who watches.
-    fn begin_ingest(&mut self, now: Time, id: u32) {
+    pub(super) fn begin_ingest(&mut self, now: Time, id: u32) {
         let Some(ingest) = self.ingests.find(id) else { return };
         if ingest.on_demand.is_none() || self.viewers(&ingest.name) > 0 {
             self.start_ingest(now, id);
         }
     }
 
-    fn remove_ingest(&mut self, now: Time, id: u32) {
+    pub(super) fn remove_ingest(&mut self, now: Time, id: u32) {
         self.stop_ingest(now, id);
         self.set_ingest(now, id, State::Ended, "");
-        self.ingests.remove(id);
-        self.tell(Event::RelayGone { relay: id });
+        let removed = self.ingests.remove(id);
+        if removed.is_some_and(|ingest| !ingest.is_of_player()) {
+            self.tell(Event::RelayGone { relay: id });
+        }
+    }
+
+    /// An ingest for one of the host's players, which has yet to begin.
+    pub(super) fn ingest_for_player(
+        &mut self,
+        player: u32,
+        name: Name,
+        url: &str,
+        looped: bool,
+        policy: RetryPolicy,
+    ) -> Result<u32> {
+        let mut ingest = Ingest::new(name, Input::parse(&[url.to_owned()], looped)?, None, policy);
+        (ingest.looped, ingest.player) = (looped, Some(player));
+        self.add_ingest(ingest)
+    }
+
+    /// What there is to say of an ingest.
+    pub(super) fn ingest_info(&self, id: u32) -> Option<RelayInfo> {
+        self.ingests.find(id).map(|ingest| ingest.info(self.now(), id, self))
     }
 
     /// Starts, stops and leaves alone the configuration's ingests, as the settings now have them.
@@ -399,6 +423,9 @@ impl Engine {
     }
 
     fn unpublish_ingest(&mut self, id: u32) {
+        if let Some(player) = self.ingests.find(id).and_then(|ingest| ingest.player) {
+            self.end_of_player(self.now(), player);
+        }
         if let Some(stream) = self.ingests.find_mut(id).and_then(|ingest| ingest.stream.take()) {
             self.finish_local(stream, Source::Ingest(id));
         }
@@ -575,6 +602,10 @@ impl Engine {
                 return true;
             }
         }
+        if let Some(player) = ingest.player {
+            self.play_frame(now, player, id, frame);
+            return true;
+        }
         let stream = match ingest.stream {
             Some(stream) => stream,
             None => match self.publish_ingest(now, id) {
@@ -649,6 +680,13 @@ impl Engine {
             RelayState::Ended if !why.is_empty() => warn!("ingest of {name} from {url} is over: {why}"),
             _ => {}
         }
+        if let Some(player) = ingest.player {
+            self.player_news(
+                player,
+                PlayerNews { stream: 0, url, state: told, reason: why.to_owned(), next },
+            );
+            return;
+        }
         let news = RelayNews {
             direction: Direction::Ingest,
             id,
@@ -690,7 +728,13 @@ impl Ingest {
             armed: None,
             due: None,
             edge: None,
+            player: None,
         }
+    }
+
+    /// Whether it is there for one of the host's players alone.
+    pub(super) fn is_of_player(&self) -> bool {
+        self.player.is_some()
     }
 
     /// Where it comes from now, as it may stand in a log.
@@ -743,6 +787,9 @@ impl Input {
                 "1 to {INPUTS_MAX} inputs were expected, there are {}",
                 inputs.len()
             )));
+        }
+        if inputs.iter().any(|input| input.trim().is_empty()) {
+            return Err(argument("an input is empty; a URL or a file's path was expected".into()));
         }
         if inputs.iter().all(|input| !input.contains("://")) {
             return Ok(Self::Files { paths: inputs.to_vec(), looped });

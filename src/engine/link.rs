@@ -142,6 +142,14 @@ impl Link {
         }
     }
 
+    /// How many bytes that are.
+    pub(super) fn unsent(&self) -> usize {
+        match &self.layer {
+            Layer::Plain => 0,
+            Layer::Secure(secured) => secured.unsent.len(),
+        }
+    }
+
     /// Says goodbye, where the layer has a word for that and the socket takes it. Nothing is read or sent
     /// afterwards.
     pub(super) fn shutdown(&mut self) {

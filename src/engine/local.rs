@@ -27,7 +27,12 @@ impl Engine {
         let name = Name { vhost: settings.name.clone(), app: app.to_owned(), stream: stream.to_owned() };
         let now = self.now();
         let mut source = Some(source);
-        let id = self.encoders.insert_with(|_| Encoder { stream: 0, source: source.take(), asked: None });
+        let id = self.encoders.insert_with(|_| Encoder {
+            stream: 0,
+            source: source.take(),
+            asked: None,
+            hint: None,
+        });
         let id = id.ok_or_else(|| Error::new(Code::Limit, "too many encoders"))?;
         let Ok(stream) = self.begin_publish(now, &name, &settings, Source::Encoder(id)) else {
             self.encoders.remove(id);
@@ -43,6 +48,14 @@ impl Engine {
         Ok(id)
     }
 
+    /// An encoder will bring video, and audio, or not: players wait for no other track.
+    pub fn declare_tracks(&mut self, encoder: u32, video: bool, audio: bool) {
+        let stream = self.encoders.find(encoder).map_or(0, |encoder| encoder.stream);
+        if let Some(stream) = self.hub.stream_mut(stream) {
+            stream.declare(video, audio);
+        }
+    }
+
     /// The whole name of `vhost/app/stream`; an empty vhost is the default one, as is one that isn't
     /// configured.
     pub fn name(&self, vhost: &str, app: &str, stream: &str) -> Result<Name> {
@@ -50,7 +63,7 @@ impl Engine {
         Ok(Name { vhost, app: app.to_owned(), stream: stream.to_owned() })
     }
 
-    fn vhost(&self, name: &str) -> Result<&Arc<Vhost>> {
+    pub(super) fn vhost(&self, name: &str) -> Result<&Arc<Vhost>> {
         let asked = if name.is_empty() { DEFAULT_VHOST } else { name };
         let found = self.settings.vhost(asked);
         found.ok_or_else(|| Error::new(Code::NotFound, format!("vhost {asked} is not configured")))
@@ -78,6 +91,7 @@ impl Engine {
             }
             if wrote {
                 self.mark_dirty(stream);
+                self.begin_hints(now, id);
             }
             self.arm_lent(stream);
             self.ask_for_key(stream);
@@ -140,6 +154,7 @@ impl Engine {
 
     /// A publish ends: players who wait to know more of its tracks begin.
     fn begin_players(&mut self, now: Time, stream: u32) {
+        self.seat_players(stream);
         let Some(found) = self.hub.stream_mut(stream) else { return };
         let mut at = 0;
         while let Some(&player) = found.players().get(at) {
@@ -156,6 +171,7 @@ impl Engine {
             found.set_param(param);
         }
         self.begin_taps(now, stream);
+        self.tell_players(stream, true);
         let event = Event::Published(self.subject(client, stream, name, param));
         self.tell(event);
         self.begin_forwards(now, stream, name);
@@ -165,6 +181,7 @@ impl Engine {
     pub(super) fn on_unpublished(&mut self, now: Time, stream: u32, name: &Name, client: u32) {
         self.end_taps(now, stream);
         self.mark_dirty(stream);
+        self.tell_players(stream, false);
         self.end_forwards(now, name);
         let event = Event::Unpublished(self.subject(client, stream, name, ""));
         self.tell(event);

@@ -25,6 +25,7 @@ mod fanout;
 mod fetch;
 mod format;
 mod forward;
+mod hint;
 #[cfg(feature = "hls")]
 mod hls;
 mod info;
@@ -35,6 +36,7 @@ mod lent;
 mod link;
 mod local;
 mod outgoing;
+mod player;
 mod programs;
 #[cfg(feature = "http")]
 mod rates;
@@ -85,7 +87,7 @@ use timers::{Alarm, Timers};
 pub use accept::Role;
 pub use dial::ADDRESSES_MAX;
 #[cfg(feature = "dvr")]
-pub use dvr::{DvrNews, DvrOptions};
+pub use dvr::{DvrNews, DvrOptions, FileAnswer, FileJob};
 pub use encoder::FrameSource;
 pub use event::{Action, Admission, ClientInfo, Doing, Event, Stats, StreamInfo, Subject};
 pub use forward::ForwardOptions;
@@ -93,6 +95,7 @@ pub use forward::ForwardOptions;
 pub use hls::{HlsFile, HlsOptions};
 pub use ingest::{INPUTS_MAX, IngestOptions};
 pub use link::{Io, Secure};
+pub use player::{Given, Packet, PacketFormat, PlayerInfo, PlayerNews, PlayerOptions, PlayerSource, Tracks};
 pub use programs::Program;
 pub use relays::{Direction, RelayInfo, RelayNews, RelayState};
 pub use remote::{CALLS_MAX, Call, Remote};
@@ -141,6 +144,10 @@ pub struct Engine {
     /// Their ids are relays' ids beside ingests'.
     forwards: Table<Forward>,
     left: forward::Left,
+    /// The host's. They stand among a stream's players beside connections.
+    players: Table<player::HostPlayer>,
+    /// Those of them that have something to give.
+    players_ready: Vec<u32>,
     #[cfg(feature = "http")]
     backends: Table<forward::Backend>,
     checks: Table<check::Check>,
@@ -238,6 +245,8 @@ impl Engine {
             ingests: Table::default(),
             forwards: Table::apart(),
             left: forward::Left::default(),
+            players: Table::apart(),
+            players_ready: Vec::new(),
             #[cfg(feature = "http")]
             backends: Table::default(),
             checks: Table::default(),
@@ -331,6 +340,7 @@ impl Engine {
         self.settings = settings.clone();
         self.applied = self.config.clone();
         self.hub.reload(|vhost| settings.vhost(vhost).cloned());
+        self.configure_players();
         for stream in self.hub.ids() {
             self.watch_idle(stream);
         }
@@ -407,6 +417,7 @@ impl Engine {
                 Alarm::Kept(conn) => self.on_kept_alarm(now, conn),
                 #[cfg(feature = "http")]
                 Alarm::Backend(id) => self.on_backend_alarm(now, id),
+                Alarm::Player(id) => self.ready_player(id),
                 Alarm::Dial(id) => self.on_dial_alarm(now, id),
                 #[cfg(feature = "hls")]
                 Alarm::Hls(id) => self.on_hls_alarm(now, id),
@@ -415,6 +426,7 @@ impl Engine {
                 #[cfg(feature = "dvr")]
                 Alarm::Dvr(id) => self.on_dvr_alarm(now, at, id),
                 Alarm::Conn(id) => self.on_conn_alarm(now, at, id),
+                Alarm::Hint(id) => self.on_hint_alarm(now, id),
                 #[cfg(feature = "http")]
                 Alarm::Rates => self.on_rates_alarm(now),
             }
@@ -472,7 +484,11 @@ impl Engine {
     }
 
     fn has_work(&self) -> bool {
-        !self.ready.is_empty() || !self.dirty.is_empty() || !self.doomed.is_empty() || !self.told.is_empty()
+        !self.ready.is_empty()
+            || !self.dirty.is_empty()
+            || !self.doomed.is_empty()
+            || !self.told.is_empty()
+            || !self.players_ready.is_empty()
     }
 
     /// Bytes that differ from connection to connection; nothing secret hangs on them.

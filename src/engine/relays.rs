@@ -92,7 +92,7 @@ impl Engine {
 
     /// Their ids.
     pub fn relay_ids(&self) -> Vec<u32> {
-        let ids = self.ingests.iter().map(|(id, _)| id);
+        let ids = self.ingests.iter().filter(|(_, ingest)| !ingest.is_of_player()).map(|(id, _)| id);
         ids.chain(self.forwards.iter().map(|(id, _)| id)).collect()
     }
 
@@ -100,7 +100,7 @@ impl Engine {
     pub fn relay(&self, id: u32) -> Option<RelayInfo> {
         let now = self.now();
         match self.ingests.find(id) {
-            Some(ingest) => Some(ingest.info(now, id, self)),
+            Some(ingest) => Some(ingest.info(now, id, self)).filter(|_| !ingest.is_of_player()),
             None => self.forwards.find(id).map(|forward| forward.info(now, id, self)),
         }
     }

@@ -114,7 +114,7 @@ impl Engine {
         let Some(session) = conn.session.rtmp() else { return };
         session.accept_play();
         let format = Format::Rtmp(Rtmp::player(request.stream, session.chunk_size()));
-        conn.play = Some(Playing::new(stream, player, format));
+        conn.play(Playing::new(stream, player, format));
         conn.stall = vhost.play.queue_length.max(STALL_MIN);
         if let Some(found) = self.hub.stream_mut(stream) {
             found.attach(format.lane(), || format.mux());

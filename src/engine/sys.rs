@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 #[cfg(any(feature = "hls", feature = "dvr"))]
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -20,6 +21,9 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 /// packets dropped, and tries again only after a second.
 const BACKLOG: i32 = 1024;
 
+/// Bytes that the kernel takes of a stream before the network does: half a second of a narrow way.
+const UNSENT_BYTES: u32 = 32 * 1024;
+
 /// Listens at `address`.
 pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;
@@ -35,6 +39,73 @@ pub(super) fn send(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
 /// One gathered send, as quiet.
 pub(super) fn send_gathered(socket: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
     uninterrupted(|| SockRef::from(socket).send_vectored_with_flags(pieces, libc::MSG_NOSIGNAL))
+}
+
+/// What TCP says of a connection's way out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TcpFigures {
+    /// Bytes that the peer's system has got, where the kernel counts them.
+    pub(super) delivered: Option<u64>,
+    /// Bytes that the socket has taken and that system hasn't got.
+    pub(super) waiting: u64,
+    /// The least round trip, or the average one where the kernel doesn't keep that.
+    pub(super) rtt: Duration,
+    /// For how long the peer's window has held it up, where the kernel counts that.
+    pub(super) shut: Option<Duration>,
+}
+
+/// Asks the kernel for them.
+pub(super) fn tcp_figures(socket: &TcpStream) -> io::Result<TcpFigures> {
+    // As linux/tcp.h lays it out: eight bytes, 24 words, then words of 8 and 4 bytes. Kernels only ever add to
+    // it, and say how much they know.
+    let mut info = [0; 192];
+    let known = tcp_info(socket, &mut info)?;
+    let bytes = |at: usize, n: usize| info.get(..known).and_then(|info| info.get(at..at + n));
+    let word = |at| bytes(at, 4).and_then(|b| b.try_into().ok()).map(u32::from_ne_bytes);
+    let long = |at| bytes(at, 8).and_then(|b| b.try_into().ok()).map(u64::from_ne_bytes);
+    let (segment, selective) = (word(16).unwrap_or(0), word(28).unwrap_or(0));
+    // It has got these, though something before them is missing.
+    let beyond_a_hole = u64::from(segment) * u64::from(selective);
+    let rtt = word(148).filter(|us| !matches!(*us, 0 | u32::MAX)).or(word(68)).unwrap_or(0);
+    Ok(TcpFigures {
+        delivered: long(120).map(|acknowledged| acknowledged.saturating_add(beyond_a_hole)),
+        waiting: unacknowledged(socket)?.saturating_sub(beyond_a_hole),
+        rtt: Duration::from_micros(rtt.into()),
+        shut: long(176).map(Duration::from_micros),
+    })
+}
+
+/// Reads TCP_INFO; answers how much of it the kernel knows.
+#[allow(unsafe_code)]
+fn tcp_info(socket: &TcpStream, info: &mut [u8; 192]) -> io::Result<usize> {
+    let mut length = info.len() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes to `info`, which has as many, and how many those were.
+    let result = unsafe {
+        let to = info.as_mut_ptr().cast();
+        libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, to, &mut length)
+    };
+    if result == 0 { Ok(length as usize) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Bytes that the socket has taken and the peer has not acknowledged.
+#[allow(unsafe_code)]
+fn unacknowledged(socket: &TcpStream) -> io::Result<u64> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: SIOCOUTQ, which is TIOCOUTQ, writes one int.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &mut bytes) };
+    if result == 0 { Ok(u64::try_from(bytes).unwrap_or(0)) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Has a socket take no more than a little beyond what the network takes. What isn't sent yet can still be left
+/// out, in the kernel's buffer of megabytes it can't.
+pub(super) fn keep_little_unsent(socket: &TcpStream) {
+    // A kernel that can't takes more: as ever.
+    let _ = SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES);
+}
+
+/// Has it take all that it has room for, and say so: nothing more comes that it could be left out for.
+pub(super) fn take_the_rest(socket: &TcpStream) {
+    let _ = SockRef::from(socket).set_tcp_notsent_lowat(u32::MAX);
 }
 
 fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {

@@ -35,8 +35,12 @@ pub(super) enum Alarm {
     /// A recording has something to write, or to end.
     #[cfg(feature = "dvr")]
     Dvr(u32),
+    /// A player of the host's waits no longer for a track.
+    Player(u32),
     /// A connection's limit.
     Conn(u32),
+    /// The connections of an encoder's stream are looked at.
+    Hint(u32),
     /// Bytes are counted, for the API.
     #[cfg(feature = "http")]
     Rates,

@@ -264,7 +264,7 @@ fn stream_info(info: &StreamInfo) -> camrill_stream_info_t {
         audio_codec: codec(audio.map(|a| a.codec)),
         sample_rate: audio.map_or(0, |a| a.sample_rate),
         channels: audio.map_or(0, |a| u32::from(a.channels)),
-        reserved: 0,
+        rate_hint: info.rate_hint,
         video_frames: info.video_frames,
         audio_frames: info.audio_frames,
         dropped_frames: info.dropped,
@@ -299,7 +299,8 @@ fn client_info(info: &ClientInfo) -> camrill_client_info_t {
     }
 }
 
-fn codec(codec: Option<Codec>) -> i32 {
+/// A codec's number.
+pub(super) fn codec(codec: Option<Codec>) -> i32 {
     match codec {
         None => CAMRILL_CODEC_NONE,
         Some(Codec::H264) => CAMRILL_CODEC_H264,
@@ -312,6 +313,7 @@ fn codec(codec: Option<Codec>) -> i32 {
         Some(Codec::Opus) => CAMRILL_CODEC_OPUS,
         Some(Codec::G711A) => CAMRILL_CODEC_G711A,
         Some(Codec::G711U) => CAMRILL_CODEC_G711U,
-        Some(_) => CAMRILL_CODEC_OTHER,
+        Some(Codec::Flac) => CAMRILL_CODEC_FLAC,
+        Some(Codec::Vp8 | Codec::Other(_) | Codec::Script) => CAMRILL_CODEC_OTHER,
     }
 }

@@ -64,12 +64,19 @@ fn deliver(handle: &camrill_engine_t, event: Event) -> Result<()> {
             super::recorder::deliver(handle, event);
             return Ok(());
         }
+        #[cfg(feature = "dvr")]
+        Event::RecorderFile { recorder, job } => return super::sink::deliver(handle, recorder, job),
         Event::Relay(news) => {
             super::relays::deliver(handle, &news);
             return Ok(());
         }
         Event::RelayGone { relay } => {
             handle.relays.end(relay);
+            return Ok(());
+        }
+        Event::PlayerReady { player } => return super::player::deliver(handle, player),
+        Event::PlayerEnded { player } => {
+            handle.players.end(player);
             return Ok(());
         }
         Event::Resolve { ticket, host, port } => {
@@ -82,10 +89,21 @@ fn deliver(handle: &camrill_engine_t, event: Event) -> Result<()> {
         }
         Event::Admission(admission) => return ask(handle, &admission),
         Event::NeedKeyframe { encoder } => {
-            if let Some((Some(need_keyframe), user)) = handle.publishers.find(encoder) {
+            if let Some((callbacks, user)) = handle.publishers.find(encoder)
+                && let Some(need_keyframe) = callbacks.need_keyframe
+            {
                 // SAFETY: the host's function, with its own pointer; user_free has not run, since the
                 // entry was there.
                 unsafe { need_keyframe(user) };
+            }
+            return Ok(());
+        }
+        Event::Rate { encoder, bits } => {
+            if let Some((callbacks, user)) = handle.publishers.find(encoder)
+                && let Some(rate_hint) = callbacks.rate_hint
+            {
+                // SAFETY: as for need_keyframe.
+                unsafe { rate_hint(user, bits) };
             }
             return Ok(());
         }

@@ -10,7 +10,7 @@ use log::LevelFilter;
 
 use super::logger;
 use super::owned;
-use super::publisher::NeedKeyframe;
+use super::publisher::PublisherCallbacks;
 use super::relays::OnState;
 use super::types::*;
 use crate::engine::{Engine, Remote};
@@ -23,15 +23,18 @@ pub struct camrill_engine_t {
     engine: Mutex<Option<Engine>>,
     pub(super) remote: Remote,
     pub(super) callbacks: Callbacks,
-    pub(super) publishers: owned::Callbacks<NeedKeyframe>,
+    pub(super) publishers: owned::Callbacks<PublisherCallbacks>,
     /// Of ingests and forwards.
     pub(super) relays: owned::Callbacks<OnState>,
     #[cfg(feature = "hls")]
     pub(super) hls: owned::Callbacks<super::hls::HlsCallbacks>,
     #[cfg(feature = "dvr")]
-    pub(super) recorders: owned::Callbacks<super::recorder::OnFile>,
+    pub(super) recorders: owned::Callbacks<super::recorder::RecorderCallbacks>,
+    #[cfg(feature = "dvr")]
+    pub(super) files: super::sink::Files,
     #[cfg(feature = "http")]
     pub(super) mounts: owned::Callbacks<super::http::MountCallbacks>,
+    pub(super) players: owned::Callbacks<super::player::PlayerCallbacks>,
     /// Until the host's memory of it is gone; what is made of it asks first.
     pub(super) alive: Arc<AtomicBool>,
     /// What camrill_programs() has found: the host may hold pointers into it.
@@ -88,8 +91,11 @@ impl camrill_engine_t {
             hls: owned::Callbacks::default(),
             #[cfg(feature = "dvr")]
             recorders: owned::Callbacks::default(),
+            #[cfg(feature = "dvr")]
+            files: super::sink::Files::default(),
             #[cfg(feature = "http")]
             mounts: owned::Callbacks::default(),
+            players: owned::Callbacks::default(),
             alive: Arc::new(AtomicBool::new(true)),
             programs: Mutex::default(),
             level,
@@ -304,7 +310,10 @@ unsafe fn destroy(pointer: *mut camrill_engine_t, tells: bool) {
     let outer = logger::begin(handle.level);
     // A panic while it is torn down must not keep the host from its memory.
     let _ = guarded(|| {
-        drop(handle.engine.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let engine = handle.engine.lock().unwrap_or_else(PoisonError::into_inner).take();
+        #[cfg(feature = "dvr")]
+        let engine = engine.map(|engine| super::sink::finish(&handle, engine));
+        drop(engine);
         Ok(())
     });
     let lines = logger::end(outer);
@@ -315,8 +324,13 @@ unsafe fn destroy(pointer: *mut camrill_engine_t, tells: bool) {
             unsafe { on_log(handle.callbacks.user, line.level as i32, line.client, text.as_ptr()) };
         }
     }
+    #[cfg(feature = "dvr")]
+    if handle.process == std::process::id() {
+        super::sink::abandon(&handle);
+    }
     handle.publishers.end_all();
     handle.relays.end_all();
+    handle.players.end_all();
     #[cfg(feature = "hls")]
     handle.hls.end_all();
     #[cfg(feature = "dvr")]

@@ -4,9 +4,9 @@
 
 use std::ffi::{c_char, c_void};
 
-use super::convert::{c_string, optional_text, read, sized32};
+use super::convert::{c_string, optional_text, sized32};
 use super::feed::{Feed, frame_and_pieces, names};
-use super::handle::{call, camrill_engine_t};
+use super::handle::camrill_engine_t;
 use super::owned::{self, Handle, Owned, on};
 use super::settings::Values;
 use super::types::*;
@@ -98,8 +98,9 @@ pub struct camrill_hls_config_t {
     pub max_bytes: u32,
     /// CAMRILL_HLS_NO_AUDIO, CAMRILL_HLS_NO_VIDEO.
     pub flags: u32,
-    /// 0.
-    pub reserved: u32,
+    /// Segments that are encrypted (AES-128) with one key, before another is drawn; MPEG-TS only. 0 means that they are
+    /// not encrypted.
+    pub fragments_per_key: u32,
     /// The folder that it is written to; NULL or "" means that it is kept in memory, for camrill_hls_get().
     pub path: *const c_char,
     /// The playlist's name; NULL means `[app]/[stream].m3u8`, without a stream `live.m3u8`.
@@ -113,10 +114,16 @@ pub struct camrill_hls_config_t {
     pub user: *mut c_void,
     /// Called last and exactly once, inside poll or camrill_engine_free(); may be NULL.
     pub user_free: Option<unsafe extern "C" fn(user: *mut c_void)>,
-    /// Gets each file when it is whole: what a playlist names before that playlist. May be NULL.
+    /// Gets each file when it is whole: what a playlist names before that playlist. It is told as it comes and not
+    /// again, so one that can't be stored at once is to be copied, or left out. May be NULL.
     pub on_file: Option<unsafe extern "C" fn(user: *mut c_void, file: *const camrill_hls_file_t)>,
     /// A file that no playlist names any more and nobody should be fetching any more. May be NULL.
     pub on_remove: Option<unsafe extern "C" fn(user: *mut c_void, name: *const c_char)>,
+    /// A key's name; NULL means `[app]/[stream]-[seq].key`, without a stream `[seq].key`. It goes where the segments go:
+    /// who serves it sees to it that not everybody gets it.
+    pub key: *const c_char,
+    /// The URL of the folder that players fetch keys from; NULL or "" means relative to the playlist.
+    pub key_url: *const c_char,
 }
 
 sized32!(camrill_hls_config_t);
@@ -143,15 +150,11 @@ pub unsafe extern "C" fn camrill_hls_new(
 ) -> i32 {
     // SAFETY: the caller's contract.
     unsafe {
-        call(engine, |handle| {
-            if out.is_null() {
-                return Err(Error::new(Code::InvalidArgument, "out is NULL"));
-            }
-            let config = read(config)?;
+        owned::make(engine, config, out, |handle, config| {
             let is_fed = config.app.is_null() && config.name.is_null();
             let feed = if is_fed { Some(Feed::new(&config.tracks)?) } else { None };
             let name = if is_fed { None } else { Some(names(config.vhost, config.app, config.name)?) };
-            let settings = settings(&config, is_fed)?;
+            let settings = settings(config, is_fed)?;
             let callbacks = HlsCallbacks { on_file: config.on_file, on_remove: config.on_remove };
             let told = callbacks.on_file.is_some() || callbacks.on_remove.is_some();
             let id = handle.with(|engine| {
@@ -160,8 +163,7 @@ pub unsafe extern "C" fn camrill_hls_new(
                 handle.hls.insert(id, config.user, config.user_free, callbacks);
                 Ok(id)
             })?;
-            out.write(Box::into_raw(Box::new(camrill_hls_t { owned: Owned::new(handle, id), feed })));
-            Ok(CAMRILL_OK)
+            Ok(camrill_hls_t { owned: Owned::new(handle, id), feed })
         })
     }
 }
@@ -327,8 +329,19 @@ unsafe fn settings(config: &camrill_hls_config_t, is_fed: bool) -> Result<config
     values.set("part_ms", "hls_low_latency", if config.part_ms > 0 { "on" } else { "off" })?;
     let vhost = values.read()?;
     let hls = vhost.hls.as_deref().ok_or_else(|| wrong("HLS is turned off".into()))?;
+    let mut keys = config::HlsKeys {
+        fragments_per_key: config.fragments_per_key,
+        file: if is_fed { "[seq].key" } else { "[app]/[stream]-[seq].key" }.into(),
+        path: String::new(),
+        url: String::new(),
+    };
+    let is_encrypted = config.fragments_per_key > 0;
+    if is_encrypted && is_fmp4 {
+        return Err(wrong("fragments_per_key is set; only MPEG-TS is encrypted".into()));
+    }
     let mut settings = config::Hls {
         fmp4: is_fmp4,
+        keys: None,
         no_audio: config.flags & CAMRILL_HLS_NO_AUDIO != 0,
         no_video: config.flags & CAMRILL_HLS_NO_VIDEO != 0,
         ..hls.clone()
@@ -341,6 +354,8 @@ unsafe fn settings(config: &camrill_hls_config_t, is_fed: bool) -> Result<config
     }
     let segment = if is_fmp4 { &mut settings.fmp4_file } else { &mut settings.ts_file };
     for (what, pointer, to) in [
+        ("key", config.key, &mut keys.file),
+        ("key_url", config.key_url, &mut keys.url),
         ("path", config.path, &mut settings.path),
         ("playlist", config.playlist, &mut settings.m3u8_file),
         ("segment", config.segment, segment),
@@ -352,5 +367,7 @@ unsafe fn settings(config: &camrill_hls_config_t, is_fed: bool) -> Result<config
             text.clone_into(to);
         }
     }
+    keys.path.clone_from(&settings.path);
+    settings.keys = is_encrypted.then_some(keys);
     Ok(settings)
 }

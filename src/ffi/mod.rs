@@ -18,6 +18,7 @@ mod http;
 mod lent;
 mod logger;
 mod owned;
+mod player;
 mod programs;
 mod publisher;
 mod queue;
@@ -27,6 +28,8 @@ mod relays;
 #[cfg(any(feature = "hls", feature = "dvr"))]
 mod settings;
 mod signal;
+#[cfg(feature = "dvr")]
+mod sink;
 mod tls;
 mod transport;
 mod types;
@@ -39,11 +42,14 @@ pub use handle::camrill_engine_t;
 pub use hls::*;
 #[cfg(feature = "http")]
 pub use http::*;
+pub use player::*;
 pub use programs::*;
 pub use publisher::*;
 #[cfg(feature = "dvr")]
 pub use recorder::*;
 pub use relays::*;
+#[cfg(feature = "dvr")]
+pub use sink::*;
 pub use tls::*;
 pub use transport::*;
 pub use types::*;

@@ -6,6 +6,7 @@ use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::convert::{Sized32, read};
 use super::handle::{call, camrill_engine_t, guarded, no_engine};
 use super::types::CAMRILL_OK;
 use crate::engine::Engine;
@@ -39,6 +40,32 @@ impl Owned {
         }
         Err(Error::new(Code::State, "the engine has been freed"))
     }
+}
+
+/// Has `make` make something in an engine as a config wants it, and gives the host its handle.
+///
+/// # Safety
+/// `engine` as for [`call`]; `config` is NULL or points to as many readable bytes as its `struct_size` says; `out`
+/// is NULL or writable.
+pub(super) unsafe fn make<C: Sized32, H: Handle>(
+    engine: *mut camrill_engine_t,
+    config: *const C,
+    out: *mut *mut H,
+    make: impl FnOnce(&camrill_engine_t, &C) -> Result<H>,
+) -> i32 {
+    let make = |engine: &camrill_engine_t| {
+        if out.is_null() {
+            return Err(Error::new(Code::InvalidArgument, "out is NULL"));
+        }
+        // SAFETY: the caller's contract.
+        let config = unsafe { read(config) }?;
+        let made = Box::new(make(engine, &config)?);
+        // SAFETY: it is not NULL, so it is writable.
+        unsafe { out.write(Box::into_raw(made)) };
+        Ok(CAMRILL_OK)
+    };
+    // SAFETY: the caller's contract.
+    unsafe { call(engine, make) }
 }
 
 /// A function on what a handle stands for: its engine and id. `f` may be the last that sees the handle.

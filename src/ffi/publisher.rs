@@ -15,6 +15,7 @@ use super::lent::Lender;
 use super::queue::{self, Counts, Sender};
 use super::types::*;
 use crate::error::{Code, Error, Result};
+use crate::hub::{RATE_MIN, RateOptions};
 use crate::media::{Input, Kind, Packed, Role};
 
 /// Bytes that may wait where the host names no number.
@@ -27,8 +28,12 @@ const HOLD_MS: u32 = 500;
 /// The longest that it may name.
 const HOLD_MS_MAX: u32 = 60_000;
 
-/// The callback of a publisher.
-pub(super) type NeedKeyframe = Option<unsafe extern "C" fn(*mut c_void)>;
+/// The callbacks of a publisher.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PublisherCallbacks {
+    pub(super) need_keyframe: Option<unsafe extern "C" fn(*mut c_void)>,
+    pub(super) rate_hint: Option<unsafe extern "C" fn(*mut c_void, u32)>,
+}
 
 /// A stream that this process publishes. Made by camrill_publisher_new(), freed by
 /// camrill_publisher_free().
@@ -61,7 +66,8 @@ struct Writing<'a>(&'a camrill_publisher_t);
 
 /// Publishes a stream of this process's own and writes the publisher to `out`. It is published at once;
 /// frames come with camrill_publisher_write(). CAMRILL_EBUSY if the name is being published and the
-/// vhost's on_conflict is refuse, CAMRILL_ENOENT if the vhost is not configured. `user_free` is not called on failure. Called on the loop's thread.
+/// vhost's on_conflict is refuse, CAMRILL_ENOENT if the vhost is not configured. `user_free` is not called on
+/// failure. On the loop's thread.
 ///
 /// # Safety
 /// `engine` as for camrill_engine_free(); `config` is valid; `out` is writable.
@@ -79,28 +85,37 @@ pub unsafe extern "C" fn camrill_publisher_new(
             }
             let config = read(config)?;
             let (vhost, app, name) = names(config.vhost, config.app, config.name)?;
+            let rate = rate_options(&config)?;
             let counts = Arc::<Counts>::default();
             let (sender, receiver) = queue::channel(handle.remote.clone(), counts.clone());
             let publisher = Box::new(camrill_publisher_t::new(&config, sender, counts)?);
             let encoder = handle.with(|engine| {
                 let encoder = engine.publish(vhost, app, name, Box::new(receiver))?;
-                if config.tracks.video_codec == CAMRILL_CODEC_MJPEG {
+                let tracks = &config.tracks;
+                let (video, audio) = (tracks.video_codec, tracks.audio_codec);
+                engine.declare_tracks(encoder, video != CAMRILL_CODEC_NONE, audio != CAMRILL_CODEC_NONE);
+                if video == CAMRILL_CODEC_MJPEG {
                     log::warn!(
                         "RTMP, FLV, MPEG-TS and HLS have no place for MJPEG: {app}/{name} plays without video"
                     );
                 }
+                if config.rate_hint.is_some() {
+                    engine.hint_rate(encoder, rate)?;
+                }
                 Ok(encoder)
             })?;
-            handle.publishers.insert(encoder, config.user, config.user_free, config.need_keyframe);
+            let callbacks =
+                PublisherCallbacks { need_keyframe: config.need_keyframe, rate_hint: config.rate_hint };
+            handle.publishers.insert(encoder, config.user, config.user_free, callbacks);
             out.write(Box::into_raw(publisher));
             Ok(CAMRILL_OK)
         })
     }
 }
 
-/// Queues one frame for the loop and returns at once; the data is copied. Parameter sets alone, and NAL units of an
-/// access unit that isn't complete, are kept for what follows. What is refused changes nothing. When the queue is full the
-/// frame is dropped, and video up to the next keyframe with it: CAMRILL_EAGAIN, need_keyframe is called,
+/// Queues one frame for the loop and returns at once; the data is copied. Parameter sets alone, and NAL units of
+/// an access unit that isn't complete, are kept for what follows. What is refused changes nothing. When the queue
+/// is full the frame is dropped, and video up to the next keyframe with it: CAMRILL_EAGAIN, need_keyframe is called,
 /// and the loss is counted. CAMRILL_EFRAME if it is not what its codec says. CAMRILL_ESTATE if the stream
 /// is no longer this publisher's: the engine is freed, or another publisher took its place.
 /// Never waits, neither for the loop nor for a lock. One thread at a time per publisher, any one: a second
@@ -128,8 +143,8 @@ pub unsafe extern "C" fn camrill_publisher_write(
 /// inside this call where the frame is refused, dropped or too small to be worth it (below 2 KiB), else from any
 /// thread that lets go of the last piece: the loop's as a rule, inside camrill_engine_poll(),
 /// camrill_engine_run() or camrill_engine_free(), or one that calls camrill_publisher_free(), or this one, where
-/// the loop was done with the frame before the call was. It must be
-/// quick and use no engine; it may write to a publisher. After a fork it runs in the parent only.
+/// the loop was done with the frame before the call was. It must be quick and use no engine; it may write to a
+/// publisher. After a fork it runs in the parent only.
 ///
 /// What the loop still holds after max_hold_ms (camrill_publisher_config_t), for slow players or as the GOP cache,
 /// it copies, so that the encoder gets its memory back; the copies are counted (late_copies). HLS and recordings
@@ -215,6 +230,20 @@ pub unsafe extern "C" fn camrill_publisher_free(publisher: *mut camrill_publishe
         drop(publisher);
         Ok(())
     });
+}
+
+fn rate_options(config: &camrill_publisher_config_t) -> Result<RateOptions> {
+    let camrill_publisher_config_t { rate_min: min, rate_max: max, flags, .. } = *config;
+    let unknown = flags & !CAMRILL_PUBLISHER_RATE_FORWARDS;
+    let least = if min == 0 { RATE_MIN } else { min };
+    let message = if unknown != 0 {
+        format!("flags are {flags:#x}, of which {unknown:#x} is unknown; 0 or CAMRILL_PUBLISHER_… expected")
+    } else if max != 0 && max < least {
+        format!("rate_max is {max}; 0 or at least rate_min, which is {least}, expected")
+    } else {
+        return Ok(RateOptions { min, max, forwards_only: flags != 0 });
+    };
+    Err(Error::new(Code::InvalidArgument, message))
 }
 
 /// # Safety

@@ -261,14 +261,14 @@ mod tests {
     #[test]
     fn what_is_in_the_queue_goes_with_the_loops_end() {
         let (_engine, mut sender, receiver) = ends();
-        let (a, b) = (Arc::new(b"lent"), Arc::new(b"lent"));
-        struct Memory(Arc<&'static [u8; 4]>);
+        let (a, b) = (Arc::new(*b"lent"), Arc::new(*b"lent"));
+        struct Memory(Arc<[u8; 4]>);
         impl AsRef<[u8]> for Memory {
             fn as_ref(&self) -> &[u8] {
-                *self.0
+                &*self.0
             }
         }
-        let lent = |memory: &Arc<&'static [u8; 4]>| {
+        let lent = |memory: &Arc<[u8; 4]>| {
             let payload = crate::media::Chain::lent([Bytes::from_owner(Memory(memory.clone()))]);
             Frame { payload, ..frame(0) }
         };

@@ -4,12 +4,13 @@
 
 use std::ffi::{c_char, c_void};
 
-use super::convert::{c_string, read, sized32, text};
+use super::convert::{c_string, sized32, text};
 use super::dispatch::{self, More};
 use super::feed::{Feed, frame_and_pieces, names};
 use super::handle::{call, camrill_engine_t};
 use super::owned::{self, Handle, Owned, on};
 use super::settings::Values;
+use super::sink::{Sink, camrill_file_sink_t};
 use super::types::*;
 use crate::config;
 use crate::engine::{DvrNews, DvrOptions, Engine, Event, Subject};
@@ -38,7 +39,7 @@ pub const CAMRILL_RECORDER_CLOSED: i32 = 2;
 /// A recorder's file could not be written, or not to its end: another one is tried 10 s later. Without a path:
 /// nothing, or not this track, can be recorded.
 pub const CAMRILL_RECORDER_FAILED: i32 = 3;
-/// Frames were left out, since the disk was too slow.
+/// Frames were left out, since the disk or the sink was too slow.
 pub const CAMRILL_RECORDER_DROPPED: i32 = 4;
 
 /// A recorder. Made by camrill_recorder_new(), freed by camrill_recorder_free().
@@ -97,7 +98,7 @@ pub struct camrill_recorder_config_t {
     pub tracks: camrill_tracks_t,
     /// A file's name, such as `/sd/[2006]-[01]-[02]/[15].[04].[05].mp4`: the suffix chooses FLV or MP4, and a
     /// path without either is a folder. `[vhost] [app] [stream] [seq] [timestamp]` are known too. One that is
-    /// there is not written over: the next free name like it is taken. Not NULL.
+    /// there is not written over: the next free name like it is taken, where the library writes it. Not NULL.
     pub path: *const c_char,
     /// Length of a file of CAMRILL_RECORDER_SEGMENT; 0 means 30000.
     pub duration_ms: u32,
@@ -125,17 +126,27 @@ pub struct camrill_recorder_config_t {
     pub user_free: Option<unsafe extern "C" fn(user: *mut c_void)>,
     /// Is told what became of each file. May be NULL.
     pub on_file: Option<unsafe extern "C" fn(user: *mut c_void, file: *const camrill_recorder_file_t)>,
+    /// Who writes the files; copied. NULL: the library does, to the disk. With one there is no looking for a name that
+    /// is free, and CAMRILL_EINVAL for what would have to look through a folder or to read a file: max_age_s,
+    /// max_bytes, CAMRILL_RECORDER_APPEND, CAMRILL_RECORDER_FASTSTART.
+    pub sink: *const camrill_file_sink_t,
 }
 
 sized32!(camrill_recorder_config_t);
 
-/// The callback of a recorder.
-pub(super) type OnFile = Option<unsafe extern "C" fn(*mut c_void, *const camrill_recorder_file_t)>;
+/// The callbacks of one recorder.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RecorderCallbacks {
+    on_file: OnFile,
+    pub(super) sink: Option<Sink>,
+}
+
+type OnFile = Option<unsafe extern "C" fn(*mut c_void, *const camrill_recorder_file_t)>;
 
 /// Makes a recorder of a stream, or of frames that come with camrill_recorder_write(), and writes it to `out`.
 /// It is apart from the configuration's, and joins a stream that is published at its next keyframe. Files are
-/// written on the library's disk thread, so that a card that stalls holds nothing up. CAMRILL_EINVAL for a
-/// value out of its range, CAMRILL_ENOENT if the vhost is not configured. `user_free` is not called on failure.
+/// written on the library's disk thread, so that a card that stalls holds nothing up, or by the config's `sink`.
+/// CAMRILL_EINVAL for a value out of its range, CAMRILL_ENOENT if the vhost is not configured. `user_free` is not called on failure.
 ///
 /// # Safety
 /// `engine` as for camrill_engine_free(); `config` is valid; `out` is writable.
@@ -147,23 +158,20 @@ pub unsafe extern "C" fn camrill_recorder_new(
 ) -> i32 {
     // SAFETY: the caller's contract.
     unsafe {
-        call(engine, |handle| {
-            if out.is_null() {
-                return Err(Error::new(Code::InvalidArgument, "out is NULL"));
-            }
-            let config = read(config)?;
+        owned::make(engine, config, out, |handle, config| {
             let is_fed = config.app.is_null() && config.name.is_null();
             let feed = if is_fed { Some(Feed::new(&config.tracks)?) } else { None };
             let name = if is_fed { None } else { Some(names(config.vhost, config.app, config.name)?) };
-            let settings = settings(&config)?;
+            let settings = settings(config)?;
+            let callbacks = RecorderCallbacks { on_file: config.on_file, sink: Sink::read(config.sink)? };
             let id = handle.with(|engine| {
                 let stream = name.map(|(vhost, app, name)| engine.name(vhost, app, name)).transpose()?;
-                let id = engine.dvr_open(DvrOptions { stream, settings })?;
-                handle.recorders.insert(id, config.user, config.user_free, config.on_file);
+                let id =
+                    engine.dvr_open(DvrOptions { stream, settings, by_host: callbacks.sink.is_some() })?;
+                handle.recorders.insert(id, config.user, config.user_free, callbacks);
                 Ok(id)
             })?;
-            out.write(Box::into_raw(Box::new(camrill_recorder_t { owned: Owned::new(handle, id), feed })));
-            Ok(CAMRILL_OK)
+            Ok(camrill_recorder_t { owned: Owned::new(handle, id), feed })
         })
     }
 }
@@ -311,8 +319,8 @@ pub unsafe extern "C" fn camrill_dvr_cut(
 pub(super) fn deliver(handle: &camrill_engine_t, event: Event) {
     match event {
         Event::Recording { recorder, stream, name, path, news } => {
-            if let Some((on_file, user)) = handle.recorders.find(recorder) {
-                return tell(on_file, user, &path, news);
+            if let Some((callbacks, user)) = handle.recorders.find(recorder) {
+                return tell(callbacks.on_file, user, &path, news);
             }
             let (kind, reason, duration_us, bytes) = match news {
                 DvrNews::Opened => (CAMRILL_EVENT_RECORDING, String::new(), 0, 0),

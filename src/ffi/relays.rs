@@ -6,7 +6,7 @@ use std::ffi::{c_char, c_void};
 use std::time::Duration;
 
 use super::control::put_ids;
-use super::convert::{array, c_string, read, sized32, text, write};
+use super::convert::{array, c_string, sized32, text, write};
 use super::dispatch::{self, More};
 use super::feed::names;
 use super::handle::{call, camrill_engine_t};
@@ -70,16 +70,16 @@ impl Handle for camrill_forward_t {
     }
 }
 
-/// The state that an ingest or a forward has entered. Strings are UTF-8, never NULL, and valid only during the
+/// The state that an ingest, a forward or a player has entered. Strings are UTF-8, never NULL, and valid only during the
 /// callback.
 #[repr(C)]
 #[derive(Debug)]
 pub struct camrill_relay_state_t {
     /// Bytes of this struct as the library knows it.
     pub struct_size: u32,
-    /// CAMRILL_RELAY_INGEST or CAMRILL_RELAY_FORWARD.
+    /// CAMRILL_RELAY_INGEST, CAMRILL_RELAY_FORWARD or CAMRILL_RELAY_PLAYER.
     pub direction: i32,
-    /// Names it, for camrill_relay_info().
+    /// Names it, for camrill_relay_info(); 0 for a player.
     pub relay: camrill_id_t,
     /// The stream, 0 while there is none.
     pub stream: camrill_id_t,
@@ -240,19 +240,14 @@ pub unsafe extern "C" fn camrill_ingest_new(
 ) -> i32 {
     // SAFETY: the caller's contract.
     unsafe {
-        call(engine, |handle| {
-            if out.is_null() {
-                return Err(Error::new(Code::InvalidArgument, "out is NULL"));
-            }
-            let config = read(config)?;
-            let options = ingest_options(&config)?;
+        owned::make(engine, config, out, |handle, config| {
+            let options = ingest_options(config)?;
             let id = handle.with(|engine| {
                 let id = engine.ingest_open(&options)?;
                 handle.relays.insert(id, config.user, config.user_free, config.on_state);
                 Ok(id)
             })?;
-            out.write(Box::into_raw(Box::new(camrill_ingest_t { owned: Owned::new(handle, id) })));
-            Ok(CAMRILL_OK)
+            Ok(camrill_ingest_t { owned: Owned::new(handle, id) })
         })
     }
 }
@@ -300,19 +295,14 @@ pub unsafe extern "C" fn camrill_forward_new(
 ) -> i32 {
     // SAFETY: the caller's contract.
     unsafe {
-        call(engine, |handle| {
-            if out.is_null() {
-                return Err(Error::new(Code::InvalidArgument, "out is NULL"));
-            }
-            let config = read(config)?;
-            let options = forward_options(&config)?;
+        owned::make(engine, config, out, |handle, config| {
+            let options = forward_options(config)?;
             let id = handle.with(|engine| {
                 let id = engine.forward_open(&options)?;
                 handle.relays.insert(id, config.user, config.user_free, config.on_state);
                 Ok(id)
             })?;
-            out.write(Box::into_raw(Box::new(camrill_forward_t { owned: Owned::new(handle, id) })));
-            Ok(CAMRILL_OK)
+            Ok(camrill_forward_t { owned: Owned::new(handle, id) })
         })
     }
 }
@@ -465,7 +455,7 @@ unsafe fn forward_options(config: &camrill_forward_config_t) -> Result<ForwardOp
     })
 }
 
-fn policy(retry: &camrill_retry_t) -> Result<RetryPolicy> {
+pub(super) fn policy(retry: &camrill_retry_t) -> Result<RetryPolicy> {
     let (first, longest) = (retry.first_ms, retry.longest_ms);
     if longest != 0 && first > longest {
         let message = format!("retry.first_ms is {first}, more than retry.longest_ms, which is {longest}");
@@ -488,7 +478,7 @@ fn or(ms: u32, default: Duration) -> Duration {
     if ms == 0 { default } else { Duration::from_millis(ms.into()) }
 }
 
-fn ms(duration: Duration) -> u32 {
+pub(super) fn ms(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
 
@@ -530,7 +520,7 @@ fn direction(direction: Direction) -> i32 {
     }
 }
 
-fn state(state: RelayState) -> i32 {
+pub(super) fn state(state: RelayState) -> i32 {
     match state {
         RelayState::Idle => CAMRILL_RELAY_IDLE,
         RelayState::Connecting => CAMRILL_RELAY_CONNECTING,

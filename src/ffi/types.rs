@@ -161,6 +161,9 @@ pub const CAMRILL_FRAME_KEY: u32 = 4;
 /// up to the next keyframe.
 pub const CAMRILL_FRAME_DISCONTINUITY: u32 = 8;
 
+/// Only forwards count for a publisher's rate_hint: a viewer on a bad line changes nothing.
+pub const CAMRILL_PUBLISHER_RATE_FORWARDS: u32 = 1;
+
 /// A path is mounted at the web server's ports.
 pub const CAMRILL_PORTS_SERVER: u32 = 1;
 /// A path is mounted at the API's ports.
@@ -340,8 +343,8 @@ pub struct camrill_stream_info_t {
     pub sample_rate: u32,
     /// Audio channels, 0 while unknown.
     pub channels: u32,
-    /// 0.
-    pub reserved: u32,
+    /// The bitrate that its publisher's rate_hint was told last, in bits per second; 0: nothing limits it.
+    pub rate_hint: u32,
     /// Video frames that came in.
     pub video_frames: u64,
     /// Audio frames that came in.
@@ -449,11 +452,21 @@ pub struct camrill_publisher_config_t {
     /// The encoder should make a keyframe: frames were dropped, or a viewer waits for one. Runs inside
     /// camrill_engine_poll() and camrill_engine_run(), on the loop's thread. May be NULL.
     pub need_keyframe: Option<unsafe extern "C" fn(user: *mut c_void)>,
+    /// The bitrate, in bits per second over all tracks, that what the stream goes out to holds has changed: the
+    /// encoder should make no more than that. 0: nothing limits it, as at first. Forwards and players over RTMP,
+    /// HTTP and WebSocket count, players of HLS don't; of three viewers or more the slowest quarter (at least
+    /// one) is left out. A few times a second at most. Runs inside camrill_engine_poll() and
+    /// camrill_engine_run(), on the loop's thread. NULL: connections are not looked at.
+    pub rate_hint: Option<unsafe extern "C" fn(user: *mut c_void, bits_per_second: u32)>,
+    /// The least that is hinted, in bits per second; 0 means 100000.
+    pub rate_min: u32,
+    /// The most that is hinted, in bits per second; 0 means no bound. At least rate_min.
+    pub rate_max: u32,
+    /// CAMRILL_PUBLISHER_…, or 0.
+    pub flags: u32,
     /// How long memory given with camrill_publisher_write_ref() may be held, in ms; what is held longer is
     /// copied. 1 to 60,000; 0 means 500.
     pub max_hold_ms: u32,
-    /// 0.
-    pub reserved: u32,
 }
 
 /// A piece of a frame's bytes.

@@ -24,6 +24,7 @@ const VP09: u32 = u32::from_be_bytes(*b"vp09");
 const VP08: u32 = u32::from_be_bytes(*b"vp08");
 const MP4A: u32 = u32::from_be_bytes(*b"mp4a");
 const OPUS: u32 = u32::from_be_bytes(*b"Opus");
+const FLAC: u32 = u32::from_be_bytes(*b"fLaC");
 const MP3: u32 = u32::from_be_bytes(*b".mp3");
 
 /// The codec of a FourCC.
@@ -36,6 +37,7 @@ pub(super) fn codec(fourcc: u32) -> Codec {
         VP08 => Codec::Vp8,
         MP4A => Codec::Aac,
         OPUS => Codec::Opus,
+        FLAC => Codec::Flac,
         MP3 => Codec::Mp3,
         other => Codec::Other(other),
     }
@@ -51,6 +53,7 @@ pub(super) fn fourcc(codec: Codec) -> Option<u32> {
         Codec::Vp8 => Some(VP08),
         Codec::Aac => Some(MP4A),
         Codec::Opus => Some(OPUS),
+        Codec::Flac => Some(FLAC),
         Codec::Mp3 => Some(MP3),
         Codec::Other(fourcc) if fourcc >= 16 => Some(fourcc),
         Codec::Other(_) | Codec::Mjpeg | Codec::G711A | Codec::G711U | Codec::Script => None,

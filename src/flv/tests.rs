@@ -115,7 +115,9 @@ fn enhanced_audio() {
     assert_eq!(says(&audio(b"\x91Opusx")), (Codec::Opus, Role::Key, &b"x"[..]));
     assert_eq!(says(&audio(b"\x90Opus")), (Codec::Opus, Role::Header, &b""[..]));
     assert_eq!(says(&audio(b"\x91.mp3x")), (Codec::Mp3, Role::Key, &b"x"[..]));
-    assert_eq!(audio(b"\x91fLaCx").codec, Codec::Other(u32::from_be_bytes(*b"fLaC")));
+    assert_eq!(says(&audio(b"\x90fLaCh")), (Codec::Flac, Role::Header, &b"h"[..]));
+    assert_eq!(says(&audio(b"\x91fLaCx")), (Codec::Flac, Role::Key, &b"x"[..]));
+    assert_eq!(audio(b"\x91ac-3x").codec, Codec::Other(u32::from_be_bytes(*b"ac-3")));
     assert_eq!(says(&audio(b"\x92Opus")).1, Role::Mark);
     assert_eq!(says(&audio(b"\x94Opus\x00\x02")).1, Role::Mark);
 }
@@ -153,7 +155,14 @@ fn bodies_for_frames_from_an_encoder() {
 
 fn any_encoded() -> impl Strategy<Value = Frame> {
     let video = prop::sample::select(vec![Codec::H264, Codec::H265, Codec::Av1, Codec::Vp9, Codec::Other(2)]);
-    let audio = prop::sample::select(vec![Codec::Aac, Codec::Mp3, Codec::Opus, Codec::G711A, Codec::G711U]);
+    let audio = prop::sample::select(vec![
+        Codec::Aac,
+        Codec::Mp3,
+        Codec::Opus,
+        Codec::Flac,
+        Codec::G711A,
+        Codec::G711U,
+    ]);
     let track = prop_oneof![video.prop_map(|c| (Kind::Video, c)), audio.prop_map(|c| (Kind::Audio, c))];
     let payload = prop::collection::vec(any::<u8>(), 1..40);
     (track, 0..3, any::<i32>(), -0x7f_ffffi64..0x7f_ffff, payload).prop_map(

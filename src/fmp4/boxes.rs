@@ -85,7 +85,7 @@ impl<'a> Boxes<'a> {
                 return Ok(body);
             }
         }
-        Err(Malformed::Field { what: "missing box", value: u32::from_be_bytes(*name) })
+        Err(Malformed::Missing(*name))
     }
 
     fn read(&mut self) -> Result<(Name, &'a [u8]), Malformed> {
@@ -136,7 +136,7 @@ mod tests {
         let mut r = Reader::new(mvhd);
         assert_eq!(version_and_flags(&mut r), Ok((1, 0x02_0304)));
         assert_eq!(r.rest(), [7]);
-        let missing = Malformed::Field { what: "missing box", value: u32::from_be_bytes(*b"trak") };
+        let missing = Malformed::Missing(*b"trak");
         assert_eq!(Boxes::new(moov).find(b"trak"), Err(missing));
     }
 

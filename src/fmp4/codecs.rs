@@ -7,12 +7,15 @@ use super::VIDEO_TIMESCALE;
 use super::boxes::{self, Name};
 use crate::codec::aac::AudioSpecificConfig;
 use crate::codec::avcc::AvcConfig;
+use crate::codec::flac::{self, StreamInfo};
 use crate::codec::mp3::Mp3Header;
 use crate::media::{Codec, Frame};
 use crate::wire::{Malformed, Reader, limits};
 
 /// Ticks per second of Opus, whatever went in (Opus in ISOBMFF, 4.3).
 const OPUS_RATE: u32 = 48_000;
+/// What samplesize says of codecs that have none of their own (12.2.3.2).
+const SAMPLE_BITS: u8 = 16;
 /// What OpusHead begins with (RFC 7845, 5.1).
 const OPUS_MAGIC: &[u8] = b"OpusHead";
 /// HEVCDecoderConfigurationRecord without its arrays (ISO/IEC 14496-15, 8.3.2.1).
@@ -41,13 +44,20 @@ pub(super) struct Entry {
     pub(super) config: Bytes,
     /// Ticks per second.
     pub(super) timescale: u32,
-    /// Channels, for audio.
+    /// Channels and bits of a sample, for audio.
     pub(super) channels: u8,
+    pub(super) bits: u8,
     /// As RFC 6381 and the codecs' own specifications name it.
     pub(super) name: String,
 }
 
-/// Reads the header of a track, or a frame of MP3. `None` for a codec that has no place in MP4.
+/// Whether there is a place in MP4 for frames of this codec that browsers and players know.
+pub fn carries(codec: Codec) -> bool {
+    use Codec::{Aac, Av1, Flac, G711A, G711U, H264, H265, Mp3, Opus, Vp9};
+    matches!(codec, H264 | H265 | Av1 | Vp9 | Aac | Mp3 | Opus | Flac | G711A | G711U)
+}
+
+/// Reads the header of a track, or a frame of MP3 or G.711. `None` for a codec that has no place in MP4.
 pub(super) fn entry(frame: &Frame) -> Option<Result<Entry, Malformed>> {
     if frame.codec == Codec::Mjpeg {
         return Some(Ok(jpeg()));
@@ -65,9 +75,10 @@ pub(super) fn entry(frame: &Frame) -> Option<Result<Entry, Malformed>> {
         Codec::Aac => aac(record),
         Codec::Mp3 => mp3(record),
         Codec::Opus => opus(record),
-        Codec::Vp8 | Codec::Mjpeg | Codec::G711A | Codec::G711U | Codec::Other(_) | Codec::Script => {
-            return None;
-        }
+        Codec::Flac => flac(record),
+        // As which its samples go.
+        Codec::G711A | Codec::G711U => flac(&flac::header()),
+        Codec::Vp8 | Codec::Mjpeg | Codec::Other(_) | Codec::Script => return None,
     })
 }
 
@@ -151,7 +162,7 @@ fn aac(record: &[u8]) -> Result<Entry, Malformed> {
 fn jpeg() -> Entry {
     let config = esds(OTI_JPEG, STREAM_VISUAL, &[]);
     let name = format!("mp4v.{OTI_JPEG:02X}");
-    Entry { format: *b"mp4v", config, timescale: VIDEO_TIMESCALE, channels: 0, name }
+    Entry { format: *b"mp4v", config, timescale: VIDEO_TIMESCALE, channels: 0, bits: 0, name }
 }
 
 /// Named by its object type indication, as RFC 6381, 3.3 has it. `mp4a.40.34` would be MP3 within MPEG-4
@@ -196,7 +207,27 @@ fn opus(head: &[u8]) -> Result<Entry, Malformed> {
     config.put_slice(table);
     boxes::end(&mut config, at);
     let name = "opus".into();
-    Ok(Entry { format: *b"Opus", config: config.freeze(), timescale: OPUS_RATE, channels, name })
+    Ok(Entry {
+        format: *b"Opus",
+        config: config.freeze(),
+        timescale: OPUS_RATE,
+        channels,
+        bits: SAMPLE_BITS,
+        name,
+    })
+}
+
+/// "Encapsulation of FLAC in ISO Base Media File Format". Browsers take the name as it is written here and in
+/// small letters, Apple's players only as it is here.
+fn flac(header: &[u8]) -> Result<Entry, Malformed> {
+    let info = StreamInfo::parse(header)?;
+    let blocks = flac::blocks(header)?;
+    let mut config = BytesMut::with_capacity(blocks.len().saturating_add(12));
+    let at = boxes::begin_full(&mut config, b"dfLa", 0, 0);
+    config.put_slice(&blocks);
+    boxes::end(&mut config, at);
+    let StreamInfo { sample_rate: timescale, channels, bits } = info;
+    Ok(Entry { format: *b"fLaC", config: config.freeze(), timescale, channels, bits, name: "fLaC".into() })
 }
 
 fn video(format: &Name, config_name: &Name, record: &[u8], name: String) -> Entry {
@@ -204,11 +235,18 @@ fn video(format: &Name, config_name: &Name, record: &[u8], name: String) -> Entr
     let at = boxes::begin(&mut config, config_name);
     config.put_slice(record);
     boxes::end(&mut config, at);
-    Entry { format: *format, config: config.freeze(), timescale: VIDEO_TIMESCALE, channels: 0, name }
+    Entry { format: *format, config: config.freeze(), timescale: VIDEO_TIMESCALE, channels: 0, bits: 0, name }
 }
 
 fn mp4a(indication: u8, specific: &[u8], timescale: u32, channels: u8, name: String) -> Entry {
-    Entry { format: *b"mp4a", config: esds(indication, STREAM_AUDIO, specific), timescale, channels, name }
+    Entry {
+        format: *b"mp4a",
+        config: esds(indication, STREAM_AUDIO, specific),
+        timescale,
+        channels,
+        bits: SAMPLE_BITS,
+        name,
+    }
 }
 
 /// An elementary stream descriptor (ISO/IEC 14496-1, 7.2.6.5) in its box (ISO/IEC 14496-14, 5.6).
@@ -298,12 +336,23 @@ mod tests {
         assert_eq!(name(Codec::Mp3, &[0xff, 0xf3, 0x84, 0xc4]).unwrap(), "mp4a.69");
         let head = b"OpusHead\x01\x02\x38\x01\x80\xbb\0\0\0\0\0";
         assert_eq!(name(Codec::Opus, head).unwrap(), "opus");
+        assert_eq!(name(Codec::Flac, &flac::header()).unwrap(), "fLaC");
+        assert_eq!(name(Codec::G711U, &[0xff]).unwrap(), "fLaC");
     }
 
     #[test]
     fn what_is_no_header() {
         let long = vec![1; limits::MP4_CONFIG_BYTES + 1];
-        for codec in [Codec::H264, Codec::H265, Codec::Av1, Codec::Vp9, Codec::Aac, Codec::Mp3, Codec::Opus] {
+        for codec in [
+            Codec::H264,
+            Codec::H265,
+            Codec::Av1,
+            Codec::Vp9,
+            Codec::Aac,
+            Codec::Mp3,
+            Codec::Opus,
+            Codec::Flac,
+        ] {
             for bytes in [&[][..], &[1], &[0; 7], &long] {
                 assert!(name(codec, bytes).is_err(), "{codec} {:x?}", bytes.get(..8));
             }
@@ -337,5 +386,14 @@ mod tests {
             &b"\0\0\0\x18dOps\0\x03\x01\x38\0\0\xbb\x80\xff\xfe\x01\x02\x01\0\x02\x01"[..]
         );
         assert_eq!((entry.timescale, entry.channels), (48_000, 3));
+    }
+
+    #[test]
+    fn the_metadata_block_of_flac() {
+        let header = flac::header();
+        let entry = flac(&header).unwrap();
+        assert_eq!(entry.config[..16], *b"\0\0\0\x32dfLa\0\0\0\0\x80\0\0\x22");
+        assert_eq!(entry.config[16..], header[8..]);
+        assert_eq!((entry.timescale, entry.channels, entry.bits), (8000, 1, 16));
     }
 }

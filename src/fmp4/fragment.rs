@@ -10,6 +10,7 @@ use super::{
     FLAGS_NON_SYNC, FLAGS_SYNC, TFHD_BASE_IS_MOOF, TRUN_COMPOSITION, TRUN_DATA_OFFSET, TRUN_DURATION,
     TRUN_FIRST_FLAGS, TRUN_FLAGS, TRUN_SIZE, Tracks, default_flags, ticks, track_id,
 };
+use crate::codec::flac;
 use crate::media::{Codec, Frame, Kind, Role};
 use crate::wire::limits;
 
@@ -28,7 +29,7 @@ pub struct Sample<'a> {
     pub frame: &'a Frame,
     /// µs until the next frame of its track is decoded. It is used for the last one of each track in a
     /// fragment: one that isn't last lasts until the next, so that neither track drifts. Less than 0 counts
-    /// as 0.
+    /// as 0. A frame of FLAC that is last is as long as it says itself, whatever stands here.
     pub duration_us: i64,
 }
 
@@ -245,12 +246,17 @@ impl Iterator for Timed<'_> {
     fn next(&mut self) -> Option<Entry> {
         let Sample { frame, duration_us } = self.next?;
         self.advance();
-        let end_us = match self.next {
-            Some(next) => next.frame.dts,
-            None => frame.dts.saturating_add((*duration_us).max(0)),
+        let until =
+            |us: i64| u32::try_from(ticks(us, self.timescale).saturating_sub(self.time)).unwrap_or(u32::MAX);
+        let given = || until(frame.dts.saturating_add((*duration_us).max(0)));
+        let duration = match self.next {
+            Some(next) => until(next.frame.dts),
+            // Ticks are samples.
+            None if frame.codec == Codec::Flac => {
+                flac::block_samples(&frame.payload.bytes()).unwrap_or_else(|_| given())
+            }
+            None => given(),
         };
-        let duration = ticks(end_us, self.timescale).saturating_sub(self.time);
-        let duration = u32::try_from(duration).unwrap_or(u32::MAX);
         let entry = Entry {
             duration,
             size: u32::try_from(frame.payload.len()).unwrap_or(u32::MAX),

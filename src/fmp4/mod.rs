@@ -4,8 +4,10 @@
 //! [`Tracks`] are what a file or a stream holds: their init segment goes first, and is due anew when they
 //! are no longer equal. [`fragment`] appends the frames, one or a whole segment at a time. [`Scanner`] finds
 //! the fragments of a file again, however it was cut off, and [`Plain`] makes a file without fragments of
-//! them. [`FileDemuxer`] and [`Demuxer`] make frames of any MP4, from wherever it is.
+//! them. What MP4 has no sample entry for that browsers know goes through an [`Adapter`] first.
+//! [`FileDemuxer`] and [`Demuxer`] make frames of any MP4, from wherever it is.
 
+mod adapt;
 mod boxes;
 mod codecs;
 mod demux;
@@ -18,6 +20,8 @@ mod tracks;
 #[cfg(test)]
 mod tests;
 
+pub use adapt::{Adapted, Adapter};
+pub use codecs::carries;
 pub use demux::{DemuxError, Demuxer, FileDemuxer};
 pub use fragment::{Refused, Sample, fragment, segment_type, wall_clock};
 pub use plain::{Finished, Plain};

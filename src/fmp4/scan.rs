@@ -502,5 +502,5 @@ pub(super) fn track_run(
 }
 
 pub(super) fn missing(name: &Name) -> Malformed {
-    Malformed::Field { what: "missing box", value: u32::from_be_bytes(*name) }
+    Malformed::Missing(*name)
 }

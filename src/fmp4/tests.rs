@@ -9,7 +9,7 @@ use shiguredo_mp4::demux::{Fmp4SegmentDemuxer, Input, Mp4FileDemuxer};
 use shiguredo_mp4::{Decode, TrackKind};
 
 use super::*;
-use crate::codec::avcc;
+use crate::codec::{avcc, flac};
 use crate::media::{Chain, Codec, Frame, Role};
 use crate::wire::{Malformed, limits};
 
@@ -22,7 +22,7 @@ const MP3_FRAME: &[u8] = &[0xff, 0xfb, 0x90, 0x64, 1, 2, 3];
 
 fn frame(codec: Codec, role: Role, payload: impl Into<Chain>) -> Frame {
     let kind = match codec {
-        Codec::Aac | Codec::Mp3 | Codec::Opus | Codec::G711A => Kind::Audio,
+        Codec::Aac | Codec::Mp3 | Codec::Opus | Codec::Flac | Codec::G711A | Codec::Other(11) => Kind::Audio,
         Codec::Script => Kind::Data,
         _ => Kind::Video,
     };
@@ -203,8 +203,10 @@ fn what_is_no_track() {
     for codec in [Codec::Vp8, Codec::Other(2)] {
         assert_eq!(video(&frame(codec, Role::Key, &[0][..])), NotTracks::Unsupported(codec));
     }
-    let g711 = audio(&frame(Codec::G711A, Role::Key, &[0][..]));
-    assert_eq!(g711.to_string(), "PCMA has no mapping to MP4 that players know");
+    let speex = audio(&frame(Codec::Other(11), Role::Key, &[0][..]));
+    assert_eq!(speex.to_string(), "FLV11 has no mapping to MP4 that players know");
+    assert_eq!(audio(&frame(Codec::G711A, Role::Header, &[0][..])), NotTracks::NotHeader(Codec::G711A));
+    assert_eq!(audio(&frame(Codec::Flac, Role::Key, &[0][..])), NotTracks::NotHeader(Codec::Flac));
     assert_eq!(video(&picture(Role::Key, 0, 0, 9)), NotTracks::NotHeader(Codec::H264));
     assert_eq!(video(&aac_header()), NotTracks::NotHeader(Codec::Aac));
     assert_eq!(audio(&avc_header()), NotTracks::NotHeader(Codec::H264));
@@ -225,6 +227,52 @@ fn he_aac_counts_in_its_core_rate() {
     let (_, at) = FtypBox::decode(&init).unwrap();
     let (moov, _) = MoovBox::decode(&init[at..]).unwrap();
     assert_eq!(moov.trak_boxes[0].mdia_box.mdhd_box.timescale.get(), 96_000);
+}
+
+#[test]
+fn g711_is_a_track_of_flac() {
+    let alaw = frame(Codec::G711A, Role::Key, vec![0xd5; 160]);
+    let ulaw = Frame { codec: Codec::G711U, ..alaw.clone() };
+    let tracks = Tracks::new(None, Some(&alaw)).unwrap();
+    assert_eq!((tracks.audio(), tracks.codecs().as_str()), (Some(Codec::Flac), "fLaC"));
+    assert_eq!(tracks, Tracks::new(None, Some(&ulaw)).unwrap(), "the one may follow the other");
+    let header = frame(Codec::Flac, Role::Header, flac::header());
+    assert_eq!(tracks, Tracks::new(None, Some(&header)).unwrap());
+    // As it came it is no frame of that track.
+    let mut out = BytesMut::new();
+    let as_it_is = fragment(&tracks, 1, &[Sample { frame: &alaw, duration_us: 0 }], &mut out);
+    assert_eq!(as_it_is, Err(Refused::Frame(Codec::G711A, Role::Key)));
+
+    let (mut adapter, mut oracle) = (Adapter::default(), Fmp4SegmentDemuxer::new());
+    oracle.handle_init_segment(&tracks.init()).unwrap();
+    // Rounded to ms, as FLV has it; each is as long as it is, the last one too, whatever is said of it.
+    let mut due = 0;
+    for (ms, len) in [(0, 171), (21, 170), (43, 171), (64, 80)] {
+        let payload = (0..len).map(|n| n as u8).collect::<Vec<_>>().into();
+        let frames = adapter.adapt(&Frame { dts: ms * 1000, payload, ..ulaw.clone() });
+        out.clear();
+        let samples = [Sample { frame: &frames[0], duration_us: 40_000 }];
+        fragment(&tracks, 1, &samples, &mut out).unwrap();
+        let found = oracle.handle_media_segment(&out).unwrap();
+        assert_eq!((found.len(), found[0].timestamp, found[0].duration), (1, due, len));
+        due += u64::from(len);
+    }
+}
+
+#[test]
+fn high_rates_of_flac_are_divided_where_they_do_not_fit() {
+    for (rate, said) in
+        [(8000, 8000), (48_000, 48_000), (88_200, 44_100), (96_000, 48_000), (192_000, 48_000)]
+    {
+        let mut header = flac::header().to_vec();
+        header[18..22].copy_from_slice(&(u32::to_be(rate << 12 | 1 << 9 | 23 << 4)).to_ne_bytes());
+        let tracks = Tracks::new(None, Some(&frame(Codec::Flac, Role::Header, header))).unwrap();
+        assert_eq!(tracks.track(Kind::Audio).unwrap().timescale, rate);
+        let init = tracks.init();
+        let at = init.windows(4).position(|name| name == b"fLaC").unwrap() + 4;
+        let field = |from: usize| u16::from_be_bytes([init[at + from], init[at + from + 1]]);
+        assert_eq!((field(16), field(18), u32::from(field(24))), (2, 24, said), "channels, bits and rate");
+    }
 }
 
 #[test]
@@ -395,7 +443,7 @@ fn a_type_before_the_tracks_is_of_no_fragment() {
 fn what_the_scanner_refuses() {
     let (file, ends) = file(1);
     let (_, _, error, _) = scan(&file[ends[0] + 32..]);
-    assert_eq!(error, Some(Malformed::Field { what: "missing box", value: u32::from_be_bytes(*b"moov") }));
+    assert_eq!(error, Some(Malformed::Missing(*b"moov")));
     let twice = [&file[..ends[0]], &file].concat();
     let (_, fragments, error, end) = scan(&twice);
     assert_eq!(error, Some(Malformed::Field { what: "second box", value: u32::from_be_bytes(*b"moov") }));
@@ -407,7 +455,7 @@ fn what_the_scanner_refuses() {
 
     // A file that is finished has nothing to cut away.
     let (init, fragments, error, end) = scan(&plain(&file));
-    assert_eq!(error, Some(Malformed::Field { what: "missing box", value: u32::from_be_bytes(*b"mvex") }));
+    assert_eq!(error, Some(Malformed::Missing(*b"mvex")));
     assert_eq!((init, fragments.len(), end), (None, 0, 0));
 
     // Samples of no bytes by the million, which trun may say in a few bytes.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::adapt;
 use super::boxes;
 use super::codecs::{self, Entry};
 use super::moov::{self, ChunkOffsets, Tables, Trak};
@@ -31,6 +32,7 @@ pub(super) struct Track {
     width: u16,
     height: u16,
     channels: u8,
+    bits: u8,
 }
 
 /// Why there are no tracks.
@@ -40,7 +42,7 @@ pub enum NotTracks {
     None,
     /// The codec has no place in MP4, or none that players know.
     Unsupported(Codec),
-    /// The frame is not a header of its track, nor one of MP3.
+    /// The frame is not a header of its track, nor one of MP3 or G.711.
     NotHeader(Codec),
     /// The header of a track with this codec isn't one.
     Malformed(Codec, Malformed),
@@ -60,9 +62,10 @@ impl fmt::Display for NotTracks {
 impl std::error::Error for NotTracks {}
 
 impl Tracks {
-    /// From the tracks' headers or, for MP3 and JPEG, which have none, from any frame of them. At least one.
+    /// From the tracks' headers or, for MP3, G.711 and JPEG, which have none, from any frame of it. At least one.
     ///
-    /// G.711, VP8 and what is relayed without being understood are refused: there is no sample entry that
+    /// A track of G.711 is one of FLAC: its frames are to be made into that by an [`Adapter`](super::Adapter).
+    /// VP8 and what is relayed without being understood are refused: there is no sample entry that
     /// browsers and players take. The caller may go on with the other track.
     pub fn new(video: Option<&Frame>, audio: Option<&Frame>) -> Result<Self, NotTracks> {
         if video.is_none() && audio.is_none() {
@@ -101,7 +104,7 @@ impl Tracks {
     }
 
     /// The tracks' codecs as MIME types and playlists name them (RFC 6381), video first:
-    /// `avc1.64001f,mp4a.40.2`. MP3 is `mp4a.6B`, or `mp4a.69` at 24 kHz and below.
+    /// `avc1.64001f,mp4a.40.2`. MP3 is `mp4a.6B`, or `mp4a.69` at 24 kHz and below; FLAC is `fLaC`.
     pub fn codecs(&self) -> String {
         let mut all = String::new();
         for (_, track) in self.kinds() {
@@ -150,23 +153,21 @@ impl Tracks {
 impl Track {
     fn new(kind: Kind, frame: &Frame) -> Result<Self, NotTracks> {
         let codec = frame.codec;
-        let is_header = if matches!(codec, Codec::Mp3 | Codec::Mjpeg) {
-            frame.role == Role::Key
-        } else {
-            frame.role == Role::Header
-        };
+        let is_header = frame.role == if codec.has_header() { Role::Header } else { Role::Key };
         // A codec of the other kind has no place in this track either.
-        let is_audio = matches!(codec, Codec::Aac | Codec::Mp3 | Codec::Opus);
+        let is_audio =
+            matches!(codec, Codec::Aac | Codec::Mp3 | Codec::Opus | Codec::Flac) || adapt::is_due(codec);
         let entry = codecs::entry(frame).ok_or(NotTracks::Unsupported(codec))?;
         if frame.kind != kind || is_audio != (kind == Kind::Audio) || !is_header {
             return Err(NotTracks::NotHeader(codec));
         }
-        let Entry { format, config, timescale, channels, name } =
+        let Entry { format, config, timescale, channels, bits, name } =
             entry.map_err(|e| NotTracks::Malformed(codec, e))?;
         let size = video_track(frame).map_or((0, 0), |t| (t.width, t.height));
         let width = u16::try_from(size.0).unwrap_or(0);
         let height = u16::try_from(size.1).unwrap_or(0);
-        Ok(Self { codec, timescale, format, config, name, width, height, channels })
+        let codec = if adapt::is_due(codec) { Codec::Flac } else { codec };
+        Ok(Self { codec, timescale, format, config, name, width, height, channels, bits })
     }
 
     fn trak(&self, kind: Kind) -> Trak {
@@ -205,10 +206,13 @@ impl Track {
         } else {
             out.put_bytes(0, 8);
             out.put_u16(self.channels.into());
-            out.put_u16(16); // samplesize
+            out.put_u16(self.bits.into()); // samplesize
             out.put_u32(0);
-            // 16.16; a rate beyond 65535 stands in the configuration only.
-            out.put_u16(u16::try_from(self.timescale).unwrap_or(0));
+            // 16.16; a rate beyond 65535 stands in the configuration only, FLAC's divided here (its 3.3.1).
+            let fits = |rate: &u32| self.codec == Codec::Flac || *rate == self.timescale;
+            let rates = [self.timescale, self.timescale / 2, self.timescale / 4];
+            let rate = rates.iter().filter(|rate| fits(rate)).find_map(|rate| u16::try_from(*rate).ok());
+            out.put_u16(rate.unwrap_or(0));
             out.put_u16(0);
         }
         out.put_slice(&self.config);

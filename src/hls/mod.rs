@@ -29,6 +29,7 @@
 //!
 //! # What HLS can't carry
 //!
+//! G.711 goes into fragmented MP4 as FLAC, which browsers play; MPEG-TS has no place for it, nor for Opus here.
 //! A track whose codec the container has no place for is left out, and said to be
 //! ([`Output::LeftOut`]). Where no track remains there is no playlist ([`Output::Refused`]).
 

@@ -10,7 +10,7 @@ pub enum Format {
     /// MPEG-TS: H.264, H.265, AAC, MP3.
     #[default]
     Ts,
-    /// Fragmented MP4.
+    /// Fragmented MP4: what MPEG-TS has, AV1, VP9, Opus, FLAC, and G.711 as FLAC.
     Fmp4,
 }
 

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::Format;
-use crate::fmp4::{self, Sample, Tracks};
+use crate::fmp4::{self, Adapter, Sample, Tracks};
 use crate::media::{Codec, Frame, Kind};
 use crate::mpegts;
 use crate::wire::limits;
@@ -13,6 +13,8 @@ const AUDIO_HOLD_US: i64 = 100_000;
 /// How far the last frame of the one track may be behind the cut of the other, in µs, to wait for its
 /// successor, which tells how long it is, and go to the next chunk.
 const CARRY_US: i64 = 500_000;
+/// More samples than a frame becomes, with those that are held back.
+const FRAME_SAMPLES: usize = 32;
 /// Room for what encryption adds at the end.
 const CIPHER_BLOCK: usize = 16;
 /// How long a frame is taken to be where nothing tells, in µs.
@@ -163,8 +165,7 @@ impl Pack {
                 self.len = out.len();
             }
             Container::Fmp4(fragments) => {
-                self.len = self.len.saturating_add(frame.payload.len());
-                fragments.write(frame);
+                self.len = self.len.saturating_add(fragments.write(&frame));
             }
         }
     }
@@ -199,8 +200,8 @@ impl Pack {
             Container::Ts(..) => 0,
             Container::Fmp4(fragments) => fragments.samples.len(),
         };
-        // Two more are held back.
-        samples.saturating_add(3) > limits::MP4_FRAGMENT_SAMPLES
+        // Two more are held back, and one frame may become several.
+        samples.saturating_add(FRAME_SAMPLES) > limits::MP4_FRAGMENT_SAMPLES
             || self.len.saturating_add(bytes) > limits::HLS_SEGMENT_BYTES
     }
 
@@ -227,6 +228,7 @@ struct Fragments {
     begins: bool,
     video: Lane,
     audio: Lane,
+    adapter: Adapter,
     /// Frames and how long they are, in µs.
     samples: Vec<(Frame, i64)>,
 }
@@ -247,15 +249,22 @@ impl Fragments {
             begins: false,
             video: lane(VIDEO_FRAME_US),
             audio: lane(AUDIO_FRAME_US),
+            adapter: Adapter::default(),
             samples: Vec::new(),
         }
     }
 
-    fn write(&mut self, frame: Frame) {
+    /// Answers how many bytes it has become.
+    fn write(&mut self, frame: &Frame) -> usize {
         let lane = if frame.kind == Kind::Video { &mut self.video } else { &mut self.audio };
-        let sample = lane.release(Some(frame.dts));
-        lane.held = Some(frame);
-        self.samples.extend(sample);
+        let mut bytes = 0usize;
+        for frame in self.adapter.adapt(frame) {
+            bytes = bytes.saturating_add(frame.payload.len());
+            let sample = lane.release(Some(frame.dts));
+            lane.held = Some(frame);
+            self.samples.extend(sample);
+        }
+        bytes
     }
 
     fn cut(&mut self, before: Option<(Kind, i64)>) -> (BytesMut, Video) {

@@ -4,6 +4,7 @@
 //! engine gives, a format's wire images lie in [`Lane`](crate::media::Lane)s that the engine fills.
 
 mod player;
+mod rate;
 mod stream;
 
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ use crate::table::Table;
 use crate::time::Time;
 
 pub use player::{Player, Step};
+pub use rate::{Flow, Held, Offered, RATE_MIN, RateHint, RateOptions, SAMPLE_EVERY, Sample};
 pub use stream::{LaneKey, Stream, Totals};
 
 /// A stream's name: three parts, as RTMP has them.

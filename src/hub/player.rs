@@ -33,6 +33,8 @@ enum Place {
     Early,
     /// Waits for a keyframe from this sequence number on.
     ForKey(u64),
+    /// The same, whatever the stream keeps for those who join.
+    ForNext(u64),
     /// Follows.
     Following,
 }
@@ -57,7 +59,7 @@ impl Player {
         }
         match self.place {
             Place::Joining | Place::Early => return self.start(ring, self.cursor),
-            Place::ForKey(from) => return self.start(ring, from),
+            Place::ForKey(from) | Place::ForNext(from) => return self.start(ring, from),
             Place::Following => {}
         }
         if self.cursor == ring.head() {
@@ -98,6 +100,11 @@ impl Player {
         if holds { self.cursor } else { u64::MAX }
     }
 
+    /// The frame that comes next, needed or not.
+    pub fn at(&self) -> u64 {
+        self.cursor
+    }
+
     /// How often it has fallen behind and jumped to a keyframe.
     pub fn skips(&self) -> u32 {
         self.skips
@@ -105,7 +112,7 @@ impl Player {
 
     /// Whether it waits for a keyframe that the encoder could be asked for.
     pub fn waits_for_key(&self) -> bool {
-        matches!(self.place, Place::ForKey(_))
+        matches!(self.place, Place::ForKey(_) | Place::ForNext(_))
     }
 
     /// Starts at the frame `seq` instead of the head: a player without video, who wants a little of what
@@ -116,12 +123,29 @@ impl Player {
         }
     }
 
+    /// Whether it has a place in the stream; else it takes one with the next [`Player::step`] that finds one.
+    pub fn is_following(&self) -> bool {
+        self.place == Place::Following
+    }
+
+    /// Starts at no keyframe before the frame `seq`, whatever the stream keeps for those who join.
+    pub fn not_before(&mut self, seq: u64) {
+        if self.place == Place::Joining {
+            self.place = Place::ForNext(seq);
+        }
+    }
+
     /// Keeps the place at which it joined, where nothing is published yet: it can't start before more is known
     /// of the stream, and nothing of that is to be lost.
     pub fn keep_place(&mut self) {
         if self.place == Place::Joining {
             self.place = Place::Early;
         }
+    }
+
+    /// Whether it has asked for no more frames.
+    pub fn is_paused(&self) -> bool {
+        self.paused
     }
 
     /// Pauses, or goes on live from a keyframe.
@@ -152,11 +176,12 @@ impl Player {
     fn start<'a>(&mut self, ring: &'a Ring, from: u64) -> Step<'a> {
         let is_early = self.place == Place::Early;
         self.place = if is_early { Place::Joining } else { self.place };
-        let (cursor, headers) = match ring.join(from) {
+        let is_for_next = matches!(self.place, Place::ForNext(_));
+        let (cursor, headers) = match ring.join(from).filter(|start| !is_for_next || start.seq >= from) {
             _ if is_early && from >= ring.base() => (self.first_wanted(ring), ring.headers()),
             Some(start) if self.wants_video => (start.seq, &start.headers),
             None if ring.has_video() && self.wants_video => {
-                self.place = Place::ForKey(from);
+                self.place = if is_for_next { self.place } else { Place::ForKey(from) };
                 return Step::Wait;
             }
             // No video: from where it joined, or what is left of that. Nothing published yet: everything that
@@ -165,7 +190,9 @@ impl Player {
             _ if self.cursor < ring.base() && ring.headers().iter().next().is_none() => {
                 (ring.head(), ring.headers())
             }
-            _ if self.place == Place::Joining => (self.cursor.max(ring.base()), ring.headers()),
+            _ if is_for_next || self.place == Place::Joining => {
+                (self.cursor.max(ring.base()), ring.headers())
+            }
             _ => (ring.head(), ring.headers()),
         };
         self.cursor = cursor;

@@ -54,6 +54,10 @@ pub struct Stream {
     lanes: SmallVec<[(LaneKey, Lane); 1]>,
     publisher: Option<Source>,
     publish_began: Time,
+    /// The sequence number that its first frame has got, or will get.
+    publish_head: u64,
+    /// Whether it is in no hub: its one player is the host.
+    alone: bool,
     /// The parameters of the publisher's URL.
     param: Box<str>,
     players: Vec<u32>,
@@ -73,6 +77,8 @@ pub struct Stream {
     alarm: Option<Time>,
     video: Option<VideoTrack>,
     audio: Option<AudioTrack>,
+    /// Whether its publisher will bring video, and whether audio, where it has said so.
+    declared: Option<(bool, bool)>,
     totals: Totals,
     wants_key: bool,
     lent: Lent,
@@ -97,6 +103,8 @@ impl Stream {
             lanes: SmallVec::new(),
             publisher: None,
             publish_began: now,
+            publish_head: 0,
+            alone: false,
             param: Box::default(),
             players: Vec::new(),
             pushes: 0,
@@ -111,13 +119,22 @@ impl Stream {
             alarm: None,
             video: None,
             audio: None,
+            declared: None,
             totals: Totals::default(),
             wants_key: false,
             lent: Lent::default(),
         }
     }
 
-    pub(super) fn begin(&mut self, now: Time, source: Source, settings: &Arc<Vhost>) {
+    /// A stream that is in no hub, so that nobody else finds it, with its one player.
+    pub fn alone(now: Time, name: Name, settings: &Arc<Vhost>, client: u32) -> (Self, Player) {
+        let mut stream = Self { alone: true, ..Self::new(now, name, settings) };
+        let player = stream.join(client, false);
+        (stream, player)
+    }
+
+    /// A publish begins. Of streams in a hub it is the hub that lets publishers in.
+    pub fn begin(&mut self, now: Time, source: Source, settings: &Arc<Vhost>) {
         self.configure(settings);
         self.end(now);
         self.publisher = Some(source);
@@ -125,11 +142,14 @@ impl Stream {
         self.lanes.iter_mut().for_each(|(_, lane)| lane.begin(head));
         self.jitter.restart();
         self.publish_began = now;
+        self.publish_head = head;
+        self.declared = None;
         self.idle_since = now;
         self.wants_key = false;
     }
 
-    pub(super) fn end(&mut self, now: Time) {
+    /// The publish ends.
+    pub fn end(&mut self, now: Time) {
         self.unmix();
         // Players get what is left, and then the ring lets go of it.
         self.gather(now);
@@ -391,6 +411,26 @@ impl Stream {
         self.publish_began
     }
 
+    /// The sequence number of that publish's first frame, which may be to come.
+    pub fn publish_head(&self) -> u64 {
+        self.publish_head
+    }
+
+    /// Its publisher will bring video, and audio, or not.
+    pub fn declare(&mut self, video: bool, audio: bool) {
+        self.declared = Some((video, audio));
+    }
+
+    /// Whether a track of that kind may yet come that has not been seen.
+    pub fn may_bring(&self, kind: Kind) -> bool {
+        let (video, audio) = self.declared.unwrap_or((true, true));
+        match kind {
+            Kind::Video => video && !self.ring.has_video(),
+            Kind::Audio => audio && self.audio.is_none(),
+            Kind::Data => false,
+        }
+    }
+
     /// Who publishes it.
     pub fn publisher(&self) -> Option<Source> {
         self.publisher
@@ -442,6 +482,8 @@ impl Stream {
             (TimeJitter::Off, _) => Correction::Off,
             (TimeJitter::Zero, _) => Correction::Zero,
             (TimeJitter::Full, Some(Source::Encoder(_))) => Correction::ENCODER,
+            // Nobody but the host gets its times, who wants those of the source.
+            (TimeJitter::Full, _) if self.alone => Correction::ENCODER,
             (TimeJitter::Full, _) => Correction::FULL,
         }
     }

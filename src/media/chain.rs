@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::num::NonZeroU64;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -38,6 +38,8 @@ enum Repr {
 struct Many {
     pieces: Box<[Bytes]>,
     len: usize,
+    /// All of them in one piece, once somebody has asked.
+    whole: OnceLock<Bytes>,
 }
 
 impl Default for Repr {
@@ -54,7 +56,7 @@ impl Chain {
             0 | 1 => Repr::One(pieces.pop().unwrap_or_default()),
             _ => {
                 let len = pieces.iter().map(Bytes::len).sum();
-                Repr::Many(Arc::new(Many { pieces: pieces.into(), len }))
+                Repr::Many(Arc::new(Many { pieces: pieces.into(), len, whole: OnceLock::new() }))
             }
         };
         Self { repr, lent: None }
@@ -109,6 +111,22 @@ impl Chain {
         match &self.repr {
             Repr::One(bytes) => bytes.clone(),
             Repr::Many(_) => self.copied(),
+        }
+    }
+
+    /// All of it in one piece, for which several are copied once for all who share the chain, and kept with it.
+    pub fn whole(&self) -> &Bytes {
+        match &self.repr {
+            Repr::One(bytes) => bytes,
+            Repr::Many(many) => many.whole.get_or_init(|| self.copied()),
+        }
+    }
+
+    /// All of it in one piece, if it is in one already.
+    pub fn one(&self) -> Option<&Bytes> {
+        match &self.repr {
+            Repr::One(bytes) => Some(bytes),
+            Repr::Many(many) => many.whole.get(),
         }
     }
 
@@ -376,6 +394,17 @@ mod tests {
         assert_eq!(chain.bytes().as_ptr(), bytes.as_ptr());
         assert_eq!(chain.without(1).bytes().as_ptr(), bytes[1..].as_ptr());
         assert!(Chain::new([]).is_empty() && chain.without(3).is_empty());
+    }
+
+    #[test]
+    fn several_pieces_are_put_together_once_for_all_who_share_them() {
+        let several = chain(&[b"ab", b"c"]);
+        let other = several.clone();
+        assert_eq!(several.one(), None);
+        assert_eq!(several.whole(), &b"abc"[..]);
+        assert_eq!(other.one().map(|bytes| bytes.as_ptr()), Some(several.whole().as_ptr()));
+        let bytes = Bytes::from(vec![1, 2, 3]);
+        assert_eq!(Chain::from(bytes.clone()).whole().as_ptr(), bytes.as_ptr());
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub enum Codec {
     Mp3,
     /// Opus, header an OpusHead.
     Opus,
+    /// FLAC, header the file's marker and metadata blocks, or a STREAMINFO alone.
+    Flac,
     /// G.711 A-law, no header.
     G711A,
     /// G.711 µ-law, no header.
@@ -51,7 +53,7 @@ pub enum Codec {
 impl Codec {
     /// Whether frames need a header (a sequence header) before the first of them can be decoded.
     pub fn has_header(self) -> bool {
-        matches!(self, Self::H264 | Self::H265 | Self::Av1 | Self::Vp9 | Self::Aac | Self::Opus)
+        matches!(self, Self::H264 | Self::H265 | Self::Av1 | Self::Vp9 | Self::Aac | Self::Opus | Self::Flac)
     }
 }
 
@@ -68,6 +70,7 @@ impl fmt::Display for Codec {
             Self::Aac => "AAC",
             Self::Mp3 => "MP3",
             Self::Opus => "Opus",
+            Self::Flac => "FLAC",
             Self::G711A => "PCMA",
             Self::G711U => "PCMU",
             Self::Script => "Script",

@@ -32,6 +32,9 @@ pub struct Lane {
     next: Option<u64>,
     /// The first frame of another publish: none of the headers before it holds.
     fresh: Option<u64>,
+    /// A place further on at which a player goes on, and the headers in force there: frames before it may be lost,
+    /// with headers among them.
+    ahead: Option<(u64, Headers)>,
     /// How many players take from this lane; it goes when none does.
     pub users: usize,
 }
@@ -39,7 +42,7 @@ pub struct Lane {
 impl Lane {
     /// An empty lane.
     pub fn new(mux: Box<dyn Mux>) -> Self {
-        Self { mux, base: 0, images: VecDeque::new(), next: None, fresh: None, users: 0 }
+        Self { mux, base: 0, images: VecDeque::new(), next: None, fresh: None, ahead: None, users: 0 }
     }
 
     /// A player starts at frame `seq`, where `headers` are in force, or goes on there after a jump.
@@ -52,7 +55,10 @@ impl Lane {
             self.base = seq;
             self.next = Some(seq);
             self.fresh = self.fresh.filter(|fresh| *fresh > seq);
+            self.ahead = None;
             self.mux.start(headers);
+        } else if self.next.is_some_and(|next| next < seq) {
+            self.ahead = Some((seq, headers.clone()));
         }
         self.mux.preamble(headers, at)
     }
@@ -68,7 +74,16 @@ impl Lane {
         self.trim(ring.base());
         let mut next = self.next.unwrap_or(seq);
         if self.images.is_empty() {
-            next = next.max(ring.base());
+            let base = ring.base();
+            if next < base
+                && let Some((at, headers)) = self.ahead.take_if(|(at, _)| (next..=seq).contains(at))
+            {
+                // Headers may be among the frames that were lost.
+                next = at;
+                self.mux.start(&headers);
+                self.fresh.take_if(|fresh| *fresh <= at);
+            }
+            next = next.max(base);
             self.base = next;
         }
         while next <= seq {
@@ -102,7 +117,11 @@ impl Lane {
     pub fn bytes(&self) -> usize {
         let own = |image: &Chain| match image.pieces() {
             [one] => one.len(),
-            several => several.iter().map(Bytes::len).filter(|len| *len < image.shared_min()).sum(),
+            several => {
+                let small: usize =
+                    several.iter().map(Bytes::len).filter(|len| *len < image.shared_min()).sum();
+                small.saturating_add(image.one().map_or(0, Bytes::len))
+            }
         };
         self.images.iter().map(own).sum()
     }
@@ -190,6 +209,20 @@ mod tests {
         assert_eq!(lane.join(2, &Headers::default(), 0).as_ref(), [2]);
         assert_eq!(lane.image(&ring, 2).unwrap(), &[2, 2]);
         assert_eq!(lane.image(&ring, 5).unwrap(), &[5, 5]);
+    }
+
+    #[test]
+    fn headers_that_were_lost_with_their_frames_are_those_of_the_place_where_a_player_goes_on() {
+        let (mut ring, mut lane) = (ring(10), lane());
+        lane.join(0, &Headers::default(), 0);
+        lane.image(&ring, 0);
+        assert_eq!(lane.join(5, &Headers::default(), 0).as_ref(), [1]);
+        lane.image(&ring, 5);
+        assert_eq!(lane.join(5, &Headers::default(), 0).as_ref(), [1], "none was lost on the way");
+        ring.trim(8);
+        assert_eq!(lane.join(9, &Headers::default(), 0).as_ref(), [1]);
+        assert_eq!(lane.image(&ring, 9).unwrap(), &[7, 9]);
+        assert_eq!(lane.join(9, &Headers::default(), 0).as_ref(), [2]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod chain;
 mod clock;
+mod elementary;
 mod frame;
 mod lane;
 mod mix;
@@ -12,6 +13,7 @@ mod track;
 
 pub use chain::{Chain, Copies, Gather, SHARED_MIN};
 pub use clock::{Correction, Jitter, Unwrap};
+pub use elementary::{Elementary, Nal, START_CODE, VideoConfig};
 pub use frame::{Codec, Frame, Kind, Role};
 pub use lane::{Lane, Mux};
 pub use mix::MixQueue;

@@ -229,6 +229,12 @@ impl Ring {
         }
     }
 
+    /// Bytes of the frames held from `cursor` on.
+    pub fn bytes_from(&self, cursor: u64) -> usize {
+        let passed = usize::try_from(cursor.saturating_sub(self.base)).unwrap_or(usize::MAX);
+        self.frames.iter().skip(passed).map(Frame::size).sum()
+    }
+
     /// Bytes of frames held.
     pub fn bytes(&self) -> usize {
         self.bytes

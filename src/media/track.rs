@@ -4,6 +4,8 @@ use super::{Codec, Frame, Kind, Role};
 use crate::codec::aac::AudioSpecificConfig;
 use crate::codec::av1;
 use crate::codec::avcc::AvcConfig;
+use crate::codec::flac::StreamInfo;
+use crate::codec::g711;
 use crate::codec::h264::Sps;
 use crate::codec::h265::{self, HevcConfig};
 use crate::codec::jpeg;
@@ -83,8 +85,8 @@ pub fn video_track(frame: &Frame) -> Option<VideoTrack> {
     Some(track)
 }
 
-/// The audio track that `frame` describes: any audio header, or any frame of MP3 or G.711, which have
-/// none. `None` for other frames, and for a header of AAC or a frame of MP3 that isn't one.
+/// The audio track that `frame` describes: any audio header, or any frame of MP3, G.711 or a codec that isn't
+/// understood, which have none. `None` for other frames, and for a header of AAC or FLAC or a frame of MP3 that isn't one.
 pub fn audio_track(frame: &Frame) -> Option<AudioTrack> {
     if frame.kind != Kind::Audio {
         return None;
@@ -105,14 +107,19 @@ pub fn audio_track(frame: &Frame) -> Option<AudioTrack> {
             Some(AudioTrack { sample_rate: header.sample_rate, channels: header.channels, ..track })
         }
         (Codec::G711A | Codec::G711U, Role::Key) => {
-            Some(AudioTrack { sample_rate: 8000, channels: 1, ..track })
+            Some(AudioTrack { sample_rate: g711::RATE, channels: 1, ..track })
         }
         // Opus decodes at 48 kHz whatever went in; OpusHead (RFC 7845, 5.1) has the channels.
         (Codec::Opus, Role::Header) => {
             let channels = frame.payload.bytes().get(9).copied().unwrap_or(0);
             Some(AudioTrack { sample_rate: 48000, channels, ..track })
         }
-        (_, Role::Header) => Some(track),
+        (Codec::Flac, Role::Header) => {
+            let info = StreamInfo::parse(&frame.payload.bytes()).ok()?;
+            Some(AudioTrack { sample_rate: info.sample_rate, channels: info.channels, ..track })
+        }
+        // Which codec it is decides what can carry it.
+        (_, Role::Header) | (Codec::Other(_), Role::Key) => Some(track),
         _ => None,
     }
 }
@@ -185,7 +192,12 @@ mod tests {
         assert_eq!(says(Codec::Aac, Role::Key, b"\x12\x10"), None);
         assert_eq!(says(Codec::Mp3, Role::Key, b"\xff\xfb\x90\x00"), Some((0, 44100, 2)));
         assert_eq!(says(Codec::G711U, Role::Key, b"x"), Some((0, 8000, 1)));
+        assert_eq!(says(Codec::Other(11), Role::Key, b"x"), Some((0, 0, 0)));
+        assert_eq!(says(Codec::Other(11), Role::Mark, b""), None);
         assert_eq!(says(Codec::Opus, Role::Header, b"OpusHead\x01\x02"), Some((0, 48000, 2)));
+        let streaminfo = b"\x10\0\x10\0\0\0\0\0\0\0\x0b\xb8\x02\xf0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+        assert_eq!(says(Codec::Flac, Role::Header, streaminfo), Some((0, 48000, 2)));
+        assert_eq!(says(Codec::Flac, Role::Header, b"fLaC"), None);
     }
 
     proptest! {
@@ -196,7 +208,7 @@ mod tests {
                 let role = if codec == Codec::Mjpeg { Role::Key } else { Role::Header };
                 let _ = video_track(&frame(Kind::Video, codec, role, bytes.clone()));
             }
-            for codec in [Codec::Aac, Codec::Mp3, Codec::Opus] {
+            for codec in [Codec::Aac, Codec::Mp3, Codec::Opus, Codec::Flac] {
                 for role in [Role::Header, Role::Key] {
                     let _ = audio_track(&frame(Kind::Audio, codec, role, bytes.clone()));
                 }

@@ -5,8 +5,8 @@ use bytes::{BufMut, BytesMut};
 
 use super::packet::{First, PES_DATA_MAX, Pes, Stream};
 use super::psi;
-use super::track::{AacConfig, Audio, AudioFrame, Refused, Unsupported, Video, VideoConfig, carries};
-use crate::media::{Codec, Frame, Headers, Kind, Role};
+use super::track::{AacConfig, Audio, AudioFrame, Refused, Unsupported, Video, access_unit, carries};
+use crate::media::{Codec, Frame, Headers, Kind, Role, VideoConfig};
 
 /// The longest that audio frames may be gathered, in µs: they must be there before they are due, which is
 /// [`OFFSET_US`](super::OFFSET_US) after the clock.
@@ -220,7 +220,7 @@ impl Muxer {
         let video = self.video.as_ref().filter(|video| video.codec == frame.codec);
         let config = video.and_then(|video| video.config.clone());
         let config = config.ok_or(Refused::NoHeader(frame.codec))?;
-        let unit = config.access_unit(frame)?;
+        let unit = access_unit(&config, frame)?;
 
         self.prepare(frame.dts, out);
         let key = frame.role == Role::Key;

@@ -2,19 +2,16 @@
 
 use std::fmt;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::packet::{PES_DATA_MAX, Pes};
 use crate::codec::aac::{AdtsHeader, AudioSpecificConfig};
-use crate::codec::avcc::{AvcConfig, length_prefixed_nals};
-use crate::codec::h265::HevcConfig;
+use crate::codec::avcc::length_prefixed_nals;
 use crate::codec::mp3::Mp3Header;
 use crate::codec::{h264, h265};
-use crate::media::{Codec, Frame, Role};
+use crate::media::{Codec, Frame, Nal, Role, START_CODE, VideoConfig};
 use crate::wire::Malformed;
 
-/// The zero_byte and start code before a NAL unit (H.264, B.1.1).
-const START_CODE: [u8; 4] = [0, 0, 0, 1];
 /// An access unit delimiter that says nothing of the pictures' types.
 const H264_AUD: &[u8] = &[0, 0, 0, 1, h264::NAL_AUD, 0xf0];
 /// The same for H.265, whose header has two bytes.
@@ -99,99 +96,33 @@ impl Video {
     }
 }
 
-/// How a video track's access units are to be read, and what goes before those that decoding begins at.
-#[derive(Debug, Clone)]
-pub(super) struct VideoConfig {
-    h265: bool,
-    length_size: u8,
-    /// Behind start codes.
-    parameter_sets: Bytes,
+/// Reads an access unit through, so that a malformed one is refused before anything is written.
+pub(super) fn access_unit<'a>(config: &'a VideoConfig, frame: &Frame) -> Result<AccessUnit<'a>, Malformed> {
+    let payload = frame.payload.bytes();
+    let mut len = delimiter(config).len();
+    let mut entry = frame.role == Role::Key;
+    let (mut seen, mut empty) = (0u8, true);
+    for nal in length_prefixed_nals(&payload, config.length_size) {
+        let nal = nal?;
+        match config.kind(nal) {
+            Nal::Delimiter => continue,
+            Nal::Entry => entry = true,
+            Nal::ParameterSet(kind) => seen |= kind,
+            Nal::Other => {}
+        }
+        empty = false;
+        len = len.saturating_add(START_CODE.len()).saturating_add(nal.len());
+    }
+    if empty {
+        return Err(Malformed::Truncated { needed: 1, had: 0 });
+    }
+    let parameter_sets = config.lacking(entry, seen);
+    len = len.saturating_add(parameter_sets.len());
+    Ok(AccessUnit { config, payload, parameter_sets, len })
 }
 
-impl VideoConfig {
-    /// From a header of H.264 or H.265.
-    pub(super) fn parse(codec: Codec, record: &Bytes) -> Result<Self, Malformed> {
-        let mut parameter_sets = BytesMut::new();
-        let mut put = |sets: &[Bytes]| {
-            for set in sets.iter().filter(|set| !set.is_empty()) {
-                parameter_sets.put_slice(&START_CODE);
-                parameter_sets.put_slice(set);
-            }
-        };
-        let h265 = codec == Codec::H265;
-        let length_size = if h265 {
-            let config = HevcConfig::parse(record)?;
-            [&config.vps, &config.sps, &config.pps].into_iter().for_each(|sets| put(sets));
-            config.length_size
-        } else {
-            let config = AvcConfig::parse(record)?;
-            [&config.sps, &config.pps].into_iter().for_each(|sets| put(sets));
-            config.length_size
-        };
-        Ok(Self { h265, length_size, parameter_sets: parameter_sets.freeze() })
-    }
-
-    /// Reads an access unit through, so that a malformed one is refused before anything is written.
-    pub(super) fn access_unit<'a>(&'a self, frame: &Frame) -> Result<AccessUnit<'a>, Malformed> {
-        let payload = frame.payload.bytes();
-        let mut len = self.delimiter().len();
-        let mut entry = frame.role == Role::Key;
-        let (mut seen, mut empty) = (0u8, true);
-        for nal in length_prefixed_nals(&payload, self.length_size) {
-            let nal = nal?;
-            match self.kind(nal) {
-                Nal::Delimiter => continue,
-                Nal::Entry => entry = true,
-                Nal::ParameterSet(kind) => seen |= kind,
-                Nal::Other => {}
-            }
-            empty = false;
-            len = len.saturating_add(START_CODE.len()).saturating_add(nal.len());
-        }
-        if empty {
-            return Err(Malformed::Truncated { needed: 1, had: 0 });
-        }
-        let complete = if self.h265 { 0b111 } else { 0b110 };
-        let parameter_sets: &[u8] = if entry && seen != complete { &self.parameter_sets } else { &[] };
-        len = len.saturating_add(parameter_sets.len());
-        Ok(AccessUnit { config: self, payload, parameter_sets, len })
-    }
-
-    fn delimiter(&self) -> &'static [u8] {
-        if self.h265 { H265_AUD } else { H264_AUD }
-    }
-
-    fn kind(&self, nal: &[u8]) -> Nal {
-        if self.h265 {
-            match h265::nal_type(nal) {
-                Some(h265::NAL_AUD) => Nal::Delimiter,
-                Some(h265::NAL_VPS) => Nal::ParameterSet(0b001),
-                Some(h265::NAL_SPS) => Nal::ParameterSet(0b010),
-                Some(h265::NAL_PPS) => Nal::ParameterSet(0b100),
-                _ if h265::is_irap(nal) => Nal::Entry,
-                _ => Nal::Other,
-            }
-        } else {
-            match h264::nal_type(nal) {
-                Some(h264::NAL_AUD) => Nal::Delimiter,
-                Some(h264::NAL_SPS) => Nal::ParameterSet(0b010),
-                Some(h264::NAL_PPS) => Nal::ParameterSet(0b100),
-                Some(h264::NAL_IDR) => Nal::Entry,
-                _ => Nal::Other,
-            }
-        }
-    }
-}
-
-/// What a NAL unit is to a transport stream.
-enum Nal {
-    /// An access unit delimiter. It gives way to ours, so that there is one and it stands first.
-    Delimiter,
-    /// A parameter set; the bit of its kind.
-    ParameterSet(u8),
-    /// A slice of a picture that decoding can begin at.
-    Entry,
-    Other,
+fn delimiter(config: &VideoConfig) -> &'static [u8] {
+    if config.h265 { H265_AUD } else { H264_AUD }
 }
 
 /// An access unit that has been read through.
@@ -206,7 +137,8 @@ pub(super) struct AccessUnit<'a> {
 
 impl AccessUnit<'_> {
     pub(super) fn put(&self, pes: &mut Pes<'_>) {
-        pes.put(self.config.delimiter());
+        // A delimiter of the encoder's gives way to ours, so that there is one and it stands first.
+        pes.put(delimiter(self.config));
         pes.put(self.parameter_sets);
         for nal in length_prefixed_nals(&self.payload, self.config.length_size).flatten() {
             if !matches!(self.config.kind(nal), Nal::Delimiter) {

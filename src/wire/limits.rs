@@ -51,6 +51,10 @@ pub const NALS_PER_ACCESS_UNIT: usize = 512;
 pub const PARAMETER_SETS: usize = 32;
 /// The largest width or height of a picture, in pixels.
 pub const PICTURE_SIDE: u32 = 16384;
+/// Samples in one FLAC frame that is made: what streams of 48 kHz and below should keep to (RFC 9639, 7).
+pub const FLAC_BLOCK_SAMPLES: usize = 4608;
+/// The longest frame of G.711 that is made into others, in bytes: 8 s.
+pub const G711_FRAME_BYTES: usize = 64 * 1024;
 /// The longest FLV tag body taken from a file, in bytes.
 pub const FLV_TAG_BYTES: usize = RTMP_MESSAGE_BYTES;
 
@@ -180,3 +184,8 @@ pub const TIMESHIFT_NAMES: usize = 64 * 1024;
 pub const TIMESHIFT_FILES: usize = 4096;
 /// Such playlists that are made at the same time.
 pub const TIMESHIFT_SCANS: usize = 4;
+
+/// What one of the host's players is given in one turn before the loop serves the others.
+pub const PLAYER_TURN_PACKETS: usize = 64;
+/// States of such a player that wait to be told.
+pub const PLAYER_NEWS: usize = 64;

@@ -21,6 +21,8 @@ pub enum Malformed {
         /// What it held.
         value: u32,
     },
+    /// A part that must be there is not: a box's name.
+    Missing([u8; 4]),
     /// A named limit is passed.
     Limit {
         /// What is limited.
@@ -35,6 +37,7 @@ impl fmt::Display for Malformed {
         match self {
             Self::Truncated { needed, had } => write!(f, "truncated: {needed} bytes expected, {had} left"),
             Self::Field { what, value } => write!(f, "{what} is {value} (0x{value:x}), which is not allowed"),
+            Self::Missing(name) => write!(f, "there is no box '{}'", name.escape_ascii()),
             Self::Limit { what, limit } => write!(f, "{what} is beyond the limit of {limit}"),
         }
     }

@@ -375,6 +375,9 @@ static void wrong_publishers(void)
     WRONG(c.tracks.video_codec = 99, CAMRILL_EINVAL);
     WRONG(c.tracks.audio_codec = CAMRILL_CODEC_H264, CAMRILL_EINVAL);
     WRONG(c.queue_bytes = 65535, CAMRILL_EINVAL);
+    WRONG(c.flags = 2, CAMRILL_EINVAL);
+    WRONG((c.rate_min = 200000, c.rate_max = 199999), CAMRILL_EINVAL);
+    WRONG(c.rate_max = 99999, CAMRILL_EINVAL);
     WRONG(c.app = "", CAMRILL_EINVAL);
     WRONG(c.name = "", CAMRILL_EINVAL);
     WRONG(c.name = "a/b", CAMRILL_EINVAL);

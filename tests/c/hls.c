@@ -284,6 +284,7 @@ static void arguments(void)
     REFUSED((config.app = "live", config.name = "\xff"), CAMRILL_EINVAL, "UTF-8");
     REFUSED((config.app = "live", config.name = "a\\b"), CAMRILL_ECONFIG, "not a name for a file");
     REFUSED((config.format = CAMRILL_HLS_TS, config.part_ms = 500), CAMRILL_EINVAL, "part_ms");
+    REFUSED((config.format = CAMRILL_HLS_FMP4, config.fragments_per_key = 1), CAMRILL_EINVAL, "fragments_per_key");
     CHECK(hls == untouched && kept.freed == 0);
     /* A config as an older program has it ends before its callbacks. */
     config = fed(&h);
@@ -516,6 +517,49 @@ static void low_latency(void)
     camrill_hls_free(hls);
     host_free(&h);
     EQ(kept.freed, 1);
+}
+
+/* Keys of two segments each, told and kept as the segments are. */
+static void encrypted(void)
+{
+    struct host h;
+    camrill_hls_config_t config;
+    camrill_hls_t *hls;
+    const char *playlist;
+    uint8_t *data;
+    size_t size;
+    int i, keys = 0;
+
+    host_start(&h, 0);
+    config = fed(&h);
+    config.fragments_per_key = 2;
+    config.key = "k/[seq].key";
+    config.key_url = "https://keys.example/";
+    config.window_ms = 60000;
+    EQ(camrill_hls_new(h.engine, &config, &hls), 0);
+    clock_us = 0;
+    write_gops(&h, hls, 11, 300);
+    EQ(kept.kinds[CAMRILL_HLS_SEGMENT], 5);
+    EQ(kept.kinds[CAMRILL_HLS_KEY], 3);
+    EQ(kept.files[0].kind, CAMRILL_HLS_KEY);
+    playlist = (char *)newest(CAMRILL_HLS_PLAYLIST)->data;
+    EQ(occurs(playlist, "#EXT-X-KEY:METHOD=AES-128,URI=\"https://keys.example/k/"), 3);
+    CHECK(strstr(playlist, "k/2.key") < strstr(playlist, "\n2.ts"));
+    for (i = 0; i < kept.count; i++) {
+        const struct kept *f = &kept.files[i];
+        if (f->kind != CAMRILL_HLS_KEY && f->kind != CAMRILL_HLS_SEGMENT)
+            continue;
+        data = fetch(hls, f->name, &size);
+        EQ(size, f->size);
+        EQ(memcmp(data, f->data, size), 0);
+        EQ(size % 16, 0);
+        CHECK(f->kind == CAMRILL_HLS_KEY ? size == 16 : size > 188 && size % 188 != 0);
+        CHECK(keys == 0 || memcmp(newest(CAMRILL_HLS_KEY)->data, kept.files[0].data, 16) != 0);
+        keys += f->kind == CAMRILL_HLS_KEY;
+        free(data);
+    }
+    camrill_hls_free(hls);
+    host_free(&h);
 }
 
 static char folder[] = "/tmp/camrill-hls-XXXXXX";
@@ -758,6 +802,7 @@ int main(void)
     RUN(of_audio);
     RUN(of_a_stream);
     RUN(low_latency);
+    RUN(encrypted);
     RUN(in_a_folder);
     RUN(unpolled);
     RUN(freeing);

@@ -623,6 +623,76 @@ static void the_engine_goes_first(void)
     }
 }
 
+struct followed {
+    struct camera camera; /* the first: what user_free gets */
+    int hints;
+    uint32_t hint, least;
+};
+
+static void on_hint(void *user, uint32_t bits_per_second)
+{
+    struct followed *f = user;
+    CHECK(!f->camera.freed);
+    f->hints++;
+    f->hint = bits_per_second;
+    if (bits_per_second != 0 && bits_per_second < f->least)
+        f->least = bits_per_second;
+}
+
+/* 4 Mbit/s for a player who takes a fifth of that: the encoder hears of it, until the player goes. */
+static void the_rate_that_is_held(void)
+{
+    struct host h;
+    struct followed f;
+    struct rtmp *player;
+    camrill_publisher_config_t config = CAMRILL_PUBLISHER_CONFIG_INIT;
+    camrill_stream_info_t info;
+    camrill_id_t stream;
+    static uint8_t data[21000], taken[4000];
+    int64_t begun, next;
+    int n, small = 4096;
+
+    memset(&f, 0, sizeof f);
+    f.least = UINT32_MAX;
+    host_start(&h, 0);
+    config.tracks.video_codec = CAMRILL_CODEC_H264;
+    config.app = "live";
+    config.name = "a";
+    config.user = &f;
+    config.user_free = camera_freed;
+    config.rate_hint = on_hint;
+    config.rate_min = 300000;
+    config.rate_max = 4000000;
+    f.camera.host = &h;
+    EQ(camrill_publisher_new(h.engine, &config, &f.camera.publisher), 0);
+    EQ(write_frame(f.camera.publisher, CAMRILL_CODEC_H264, data, access_unit(data, 1, 1000, 1), 0), 0);
+    player = rtmp_open(h.port, "live", "a", 0);
+    EQ(setsockopt(player->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+    UNTIL(&h, player, player->video > 0);
+    EQ(f.hints, 0);
+    next = begun = now_ms();
+    for (n = 1; f.hint == 0 || f.hint > 1500000; n++) {
+        size_t size = access_unit(data, n % 25 == 0, 20000, 1);
+        CHECK(now_ms() < begun + 30000);
+        EQ(write_frame(f.camera.publisher, CAMRILL_CODEC_H264, data, size, n * 40000), 0);
+        for (next += 40; now_ms() < next;)
+            CHECK(camrill_engine_poll(h.engine, (int32_t)(next - now_ms() > 0 ? next - now_ms() : 0)) >= 0);
+        CHECK(recv(player->fd, taken, sizeof taken, MSG_DONTWAIT) != 0);
+    }
+    CHECK(f.least >= 300000);
+    EQ(camrill_streams(h.engine, &stream, 1), 1);
+    info.struct_size = sizeof info;
+    EQ(camrill_stream_info(h.engine, stream, &info), 0);
+    EQ(info.rate_hint, f.hint);
+    rtmp_close(player, 0);
+    UNTIL(&h, NULL, f.hint == 0);
+    EQ(camrill_stream_info(h.engine, stream, &info), 0);
+    EQ(info.rate_hint, 0);
+    camrill_publisher_free(f.camera.publisher);
+    UNTIL(&h, NULL, f.camera.freed == 1);
+    host_free(&h);
+}
+
 int main(void)
 {
     RUN(adts_and_raw_aac);
@@ -636,5 +706,6 @@ int main(void)
     RUN(against_the_network);
     RUN(from_a_thread);
     RUN(the_engine_goes_first);
+    RUN(the_rate_that_is_held);
     return 0;
 }

@@ -429,6 +429,7 @@ static int32_t with_a_reason(struct host *h, const camrill_admission_t *request)
 /* The server's own words, and an end after the tries that were asked for. */
 static void a_refused_publish(void)
 {
+    camrill_relay_info_t info;
     struct relay out;
     struct camera c;
     camrill_forward_config_t config;
@@ -448,7 +449,8 @@ static void a_refused_publish(void)
     EQ(info_of(&out).state, CAMRILL_RELAY_ENDED);
     EQ(info_of(&out).failures, 3);
     EQ(info_of(&out).starts, 0);
-    EQ_TEXT(info_of(&out).reason, last(&out)->reason);
+    info = info_of(&out);
+    EQ_TEXT(info.reason, last(&out)->reason);
     CHECK(strstr(hosts[0].log, "giving up") != NULL);
     /* It has ended, and is there until it is freed; it says so once. */
     camrill_forward_free(out.forward);

@@ -47,6 +47,10 @@ run() {
 
 one() {
     name=$1
+    if [ "$name" = cpp ]; then
+        cxx_one
+        return
+    fi
     link=
     # It counts copies, whoever makes them.
     [ "$name" != zero_copy ] || link=-Wl,--wrap=memcpy,--wrap=memmove
@@ -66,6 +70,28 @@ one() {
     echo "  $name"
 }
 
+# The C++ header, as both compilers and every standard read it, with exceptions and without.
+cxx_one() {
+    warn="-Wall -Wextra -Wpedantic -Wshadow -Werror -Iinclude -g -O1"
+    lib=$target/release/libcamrill.a
+    for compiler in g++ clang++; do
+        # shellcheck disable=SC2086
+        {
+            for std in c++14 c++17 c++20; do
+                $compiler -std=$std $warn -fsyntax-only tests/c/cpp.cpp
+            done
+            $compiler -std=c++11 $warn -o "$out/cpp-$compiler" tests/c/cpp.cpp "$lib" $libs
+            $compiler -std=c++11 $warn -fno-exceptions -fno-rtti -o "$out/cpp-$compiler-bare" tests/c/cpp.cpp "$lib" $libs
+            $compiler -std=c++11 $warn -fsanitize=address,undefined -fno-sanitize-recover=all \
+                -o "$out/cpp-$compiler-sanitized" tests/c/cpp.cpp "$lib" $libs
+            run "$out/cpp-$compiler.log" $valgrind "$out/cpp-$compiler"
+        }
+        run "$out/cpp-$compiler-bare.log" "$out/cpp-$compiler-bare"
+        run "$out/cpp-$compiler-sanitized.log" env ASAN_OPTIONS=detect_leaks=1 "$out/cpp-$compiler-sanitized"
+    done
+    echo "  cpp"
+}
+
 # What has something to say of TLS, once more on a library that has TLS of its own.
 with_tls() {
     lib=$out/libcamrill-tls.a
@@ -83,14 +109,14 @@ if [ $# = 0 ]; then
     check_header
     check_coverage
 fi
-${CARGO:-cargo} build --quiet --release --lib
+${CARGO:-cargo} rustc --quiet --release --lib --crate-type cdylib,staticlib
 # Both go to the same place.
 ${CARGO:-cargo} build --quiet --lib --features tls
 cp "$target/debug/libcamrill.a" "$out/libcamrill-tls.a"
 ${CARGO:-cargo} build --quiet --lib
 
-[ $# -gt 0 ] || set -- arguments configuration loop clients publishing zero_copy encoders freeing forking http \
-     hls recording relays transport
+[ $# -gt 0 ] || set -- arguments configuration loop clients publishing zero_copy encoders freeing forking http hls \
+    recording sink relays player transport cpp
 echo "tests/c: plain, checked, sanitized and under valgrind"
 # Two at a time: each of them waits more than it works.
 while [ $# -gt 0 ]; do

@@ -25,7 +25,8 @@ NOW = """() => {
   const shown = id => { const e = document.getElementById(id); return !e.hidden && e.offsetParent !== null; };
   return {
     time: v.currentTime, width: v.videoWidth, height: v.videoHeight, muted: v.muted, paused: v.paused,
-    frames: v.getVideoPlaybackQuality().totalVideoFrames,
+    frames: v.getVideoPlaybackQuality().totalVideoFrames, audio: v.webkitAudioDecodedByteCount,
+    error: v.error && v.error.message,
     latency: parseFloat(text('latency')) || 99, live: shown('badge'), state: shown('state') ? text('state') : '',
     name: document.getElementById('name').firstChild?.textContent ?? '', facts: text('facts'),
     list: [...document.querySelectorAll('#list button')].map(b => b.textContent),

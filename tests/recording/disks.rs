@@ -13,7 +13,7 @@ use super::support::server::program;
 use super::*;
 
 /// A GOP of 25 frames in a second, each of `size` bytes, `n` seconds after the start.
-fn second(n: u32, size: usize) -> Vec<Media> {
+pub(super) fn second(n: u32, size: usize) -> Vec<Media> {
     let frame = |i: u32| {
         let ts = n * 1000 + i * 40;
         if i == 0 { Media::key(ts, size) } else { Media::delta(ts, size) }

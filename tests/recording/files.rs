@@ -2,23 +2,13 @@
 
 use std::time::Duration;
 
-use camrill::config::Dvr;
 use camrill::dvr::Names;
 use camrill::engine::DvrOptions;
-use camrill::hub::Name;
 
 use super::support::flv::{self, AUDIO, Tag, VIDEO};
 use super::support::repository;
 use super::support::rtmp_client::Media;
 use super::*;
-
-/// Settings as a configuration has them.
-fn settings(dvr: &str) -> Dvr {
-    let mut engine = Engine::new().unwrap();
-    engine.config_mut().load_text("test", &config(dvr)).unwrap();
-    let (settings, _) = camrill::config::Settings::from_config(engine.config()).unwrap();
-    Dvr::clone(settings.vhost("__defaultVhost__").unwrap().dvr.as_ref().unwrap())
-}
 
 /// Records a clip, reads the one file and asserts that it is what was published.
 #[track_caller]
@@ -70,7 +60,7 @@ fn other_codecs_are_recorded_by_both_containers() {
 #[test]
 fn what_mp4_cannot_hold_is_said_and_the_rest_recorded() {
     let dir = TempDir::new();
-    let codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-ar", "8000", "-ac", "1", "-c:a", "pcm_alaw"];
+    let codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-ar", "11025", "-c:a", "adpcm_swf"];
     let file = clients::encode(clients::ffmpeg, &dir, &codecs);
     record(&format!("dvr_path {}/a.flv;", folder(&dir)), &file, clients::ffmpeg, clients::ffmpeg);
     let host = recording(&format!("dvr_path {}/a.mp4;", folder(&dir)));
@@ -167,10 +157,6 @@ fn a_path_has_every_variable_and_the_time_is_utc() {
     assert!(names.root().ends_with("__defaultVhost__/live/cam.1"));
 }
 
-fn name_of(stream: &str) -> Name {
-    Name { vhost: "__defaultVhost__".into(), app: "live".into(), stream: stream.into() }
-}
-
 fn video(tags: &[Tag]) -> Vec<Vec<u8>> {
     flv::track(tags, VIDEO).into_iter().map(|tag| tag.body).collect()
 }
@@ -229,7 +215,7 @@ fn recorders_of_one_stream_do_not_disturb_each_other() {
     client.sync();
     let own = settings(&format!("dvr_path {}/own.flv;", folder(&dir)));
     let id = host.run(move |engine| {
-        engine.dvr_open(DvrOptions { stream: Some(name_of("cam")), settings: own }).unwrap()
+        engine.dvr_open(DvrOptions { stream: Some(name_of("cam")), settings: own, by_host: false }).unwrap()
     });
     client.send_all(&all[20..40]);
     client.sync();

@@ -1,7 +1,7 @@
 //! The C API, called as a C program calls it: an engine in this process that is polled while a test waits, and
 //! publishers on it.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_void};
 use std::ptr;
 use std::time::{Duration, Instant};
 
@@ -198,5 +198,65 @@ impl Drop for Publisher {
     fn drop(&mut self) {
         // SAFETY: it was made by camrill_publisher_new(), and is freed once.
         unsafe { camrill_publisher_free(self.0) };
+    }
+}
+
+/// A frame that a player was given: its times in µs, and its bytes.
+pub(crate) type Given = (i64, i64, Vec<u8>);
+
+/// A player of a stream of live/, which gathers the frames of its tracks. Dropping it ends it.
+pub(crate) struct Player {
+    player: *mut camrill_player_t,
+    given: *mut Vec<Given>,
+}
+
+impl Player {
+    #[track_caller]
+    pub(crate) fn new(engine: &Engine, name: &str, flags: u32) -> Self {
+        let name = CString::new(name).expect("no NUL");
+        let given = Box::into_raw(Box::<Vec<Given>>::default());
+        // SAFETY: all zero but for what is set is a config; its strings outlive the call, `given` the player.
+        unsafe {
+            let mut config: camrill_player_config_t = std::mem::zeroed();
+            config.struct_size = size_of::<camrill_player_config_t>() as u32;
+            config.flags = flags;
+            config.app = c"live".as_ptr();
+            config.name = name.as_ptr();
+            config.user = given.cast();
+            config.on_packet = Some(gather);
+            let mut player = ptr::null_mut();
+            let made = camrill_player_new(engine.0, &config, &mut player);
+            assert_eq!(made, CAMRILL_OK, "{}", engine.why());
+            Self { player, given }
+        }
+    }
+
+    /// What it was given so far.
+    pub(crate) fn given(&self) -> Vec<Given> {
+        // SAFETY: it lives as long as this, and callbacks run only while the engine is polled, on this thread.
+        unsafe { (*self.given).clone() }
+    }
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        // SAFETY: both were made in `new`, and no callback runs once the player is freed.
+        unsafe {
+            camrill_player_free(self.player);
+            drop(Box::from_raw(self.given));
+        }
+    }
+}
+
+unsafe extern "C" fn gather(user: *mut c_void, packet: *mut camrill_packet_t) {
+    // SAFETY: the packet is valid during the call, and so is where its bytes lie; `user` is what `new` gave.
+    unsafe {
+        let mut info: camrill_packet_info_t = std::mem::zeroed();
+        info.struct_size = size_of::<camrill_packet_info_t>() as u32;
+        assert_eq!(camrill_packet_info(packet, &mut info), CAMRILL_OK);
+        let (mut data, mut size) = (ptr::null(), 0);
+        assert_eq!(camrill_packet_data(packet, &mut data, &mut size), CAMRILL_OK);
+        let bytes = std::slice::from_raw_parts(data, size).to_vec();
+        (*user.cast::<Vec<Given>>()).push((info.dts_us, info.pts_us, bytes));
     }
 }

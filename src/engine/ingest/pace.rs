@@ -9,7 +9,7 @@ use crate::time::Time;
 
 /// A frame that is this late is not made up for: the clock starts anew.
 const LATE: Duration = Duration::from_millis(500);
-/// Bytes of frames beyond which no more are to be had for now: 10 s of 12 Mbit/s.
+/// Bytes of frames beyond which none are read until some have been given: 10 s of 12 Mbit/s.
 const FULL_BYTES: usize = 16 * 1024 * 1024;
 /// The same in frames.
 const FULL_FRAMES: usize = 16 * 1024;
@@ -36,7 +36,7 @@ impl Pacer {
         self.settled = false;
     }
 
-    /// Nothing comes for now: the frames that are there wait for no other track.
+    /// The reading has come to a stop: the frames that are there wait for no other track.
     pub(super) fn settle(&mut self) {
         self.settled = true;
     }

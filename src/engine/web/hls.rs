@@ -275,6 +275,11 @@ impl Engine {
         for waiting in std::mem::take(&mut segments.waiting) {
             let Some(segments) = self.segments.find(sid) else { return };
             match ask(segments, &waiting.what) {
+                Answer::NotYet if segments.refused && self.is_waiting(waiting.conn) => {
+                    self.never(sid, waiting.conn);
+                    self.drain(now, waiting.conn);
+                    self.queue(waiting.conn);
+                }
                 Answer::NotYet if waiting.until > now && self.is_waiting(waiting.conn) => {
                     if let Some(segments) = self.segments.find_mut(sid) {
                         segments.waiting.push(waiting);
@@ -305,9 +310,9 @@ impl Engine {
             self.answer_text(id, 404, "the stream has ended");
             return;
         };
-        let mut answer = ask(segments, &what);
+        let answer = ask(segments, &what);
         if answer == Answer::NotYet && segments.refused {
-            answer = Answer::Absent;
+            return self.never(sid, id);
         }
         if answer != Answer::NotYet {
             self.answer_hls(now, id, &what, answer);
@@ -323,6 +328,15 @@ impl Engine {
         segments.waiting.push(Waiting { conn: id, what, until });
         self.timers.set(until, Alarm::Hls(sid));
         self.give(id, Source::Waiting);
+    }
+
+    /// No playlist comes of this publish, since nothing of it can be carried: says why.
+    fn never(&mut self, sid: u32, id: u32) {
+        let why = self.segments.find(sid).and_then(|segments| segments.trouble.clone()).unwrap_or_default();
+        if let Some(web) = self.conns.find_mut(id).and_then(|conn| conn.session.web()) {
+            web.source = Source::None;
+        }
+        self.answer_text(id, 404, &why);
     }
 
     fn answer_hls(&mut self, now: Time, id: u32, what: &What, answer: Answer) {

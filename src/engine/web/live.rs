@@ -119,15 +119,12 @@ impl Container {
             Self::Ts => mpegts::carries(codec).map_err(|e| e.to_string()),
             Self::Aac => named(codec == Codec::Aac, "AAC"),
             Self::Mp3 => named(codec == Codec::Mp3, "MP3"),
-            Self::Mp4 if !in_mp4(codec) => Err(format!("{codec} has no mapping to MP4 that players know")),
+            Self::Mp4 if !fmp4::carries(codec) => {
+                Err(format!("{codec} has no mapping to MP4 that players know"))
+            }
             Self::Mp4 => Ok(()),
         }
     }
-}
-
-fn in_mp4(codec: Codec) -> bool {
-    use Codec::{Aac, Av1, H264, H265, Mp3, Opus, Vp9};
-    matches!(codec, H264 | H265 | Av1 | Vp9 | Aac | Mp3 | Opus)
 }
 
 /// What goes before so many bytes of a WebSocket message.
@@ -217,15 +214,15 @@ impl Live {
         if stream.publisher().is_none() || stream.ring().is_empty() {
             return false;
         }
-        let both = stream.ring().has_video() && stream.audio().is_some();
         let one = match self.container.has_video() {
             true => stream.ring().has_video() || stream.audio().is_some(),
             false => stream.audio().is_some(),
         };
         let is_known = ends
+            || (!stream.may_bring(Kind::Video) && !stream.may_bring(Kind::Audio))
             || !self.container.has_video()
             || now.since(stream.publish_began()).as_micros() >= OTHER_TRACK_US;
-        both || (one && is_known)
+        one && is_known
     }
 
     /// The headers, with a frame of a codec that has none beside them: MP4 and MPEG-TS begin with all tracks,
@@ -425,6 +422,7 @@ struct Mp4Mux {
     is_new: bool,
     sequence: u32,
     clocks: [Clock; 2],
+    adapter: fmp4::Adapter,
 }
 
 /// A track's last frame and how long the one before it was.
@@ -449,12 +447,13 @@ impl Clock {
 impl Mp4Mux {
     fn new(websocket: bool) -> Self {
         let (video, audio, tracks) = (None, None, None);
-        Self { websocket, video, audio, tracks, is_new: false, sequence: 0, clocks: [Clock::default(); 2] }
+        let (clocks, adapter) = ([Clock::default(); 2], fmp4::Adapter::default());
+        Self { websocket, video, audio, tracks, is_new: false, sequence: 0, clocks, adapter }
     }
 
     /// Tracks of the headers in force. One that can't be carried is left out.
     fn tracks(video: Option<&Frame>, audio: Option<&Frame>) -> Option<fmp4::Tracks> {
-        let carried = |frame: &&Frame| in_mp4(frame.codec);
+        let carried = |frame: &&Frame| fmp4::carries(frame.codec);
         let (video, audio) = (video.filter(carried), audio.filter(carried));
         fmp4::Tracks::new(video, audio)
             .or_else(|_| fmp4::Tracks::new(video, None))
@@ -482,6 +481,7 @@ impl Mux for Mp4Mux {
         self.video = headers.video.clone();
         self.audio = headers.audio.clone();
         self.is_new = false;
+        self.adapter = fmp4::Adapter::default();
         self.tracks = Self::tracks(self.video.as_ref(), self.audio.as_ref());
     }
 
@@ -507,9 +507,11 @@ impl Mux for Mp4Mux {
         let duration_us = self.clocks.get_mut(track).map_or(FIRST_DURATION_US, |clock| clock.step(frame.dts));
         let mut out = BytesMut::with_capacity(frame.payload.len() + 256);
         self.sequence = self.sequence.wrapping_add(1).max(1);
-        let sample = fmp4::Sample { frame, duration_us };
+        let frames = self.adapter.adapt(frame);
+        let samples: SmallVec<[_; 1]> =
+            frames.iter().map(|frame| fmp4::Sample { frame, duration_us }).collect();
         // A frame of a track that isn't carried, or one that is not what its codec says, is left out.
-        if fmp4::fragment(tracks, self.sequence, &[sample], &mut out).is_err() {
+        if fmp4::fragment(tracks, self.sequence, &samples, &mut out).is_err() {
             return Chain::default();
         }
         let fragment = self.framed(out.freeze());

@@ -118,7 +118,7 @@ impl Web {
             Source::File(_) => true,
             Source::Host(answer) => answer.is_full(),
             Source::None | Source::Live => false,
-            #[cfg(feature = "hls")]
+            #[cfg(any(feature = "hls", feature = "dvr"))]
             Source::Waiting => false,
         }
     }
@@ -283,7 +283,7 @@ impl Engine {
             web.source = Source::Live;
         }
         let format = watch.live.into();
-        conn.play = Some(Playing::new(stream, player, format));
+        conn.play(Playing::new(stream, player, format));
         conn.stall = vhost.play.queue_length.max(STALL_MIN);
         if let Some(found) = self.hub.stream_mut(stream) {
             found.attach(format.lane(), || format.mux());

@@ -5,6 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::super::boxes::{Boxes, Name};
 use crate::codec::avcc::{self, AvcConfig, length_prefixed_nals};
+use crate::codec::flac;
 use crate::codec::h264;
 use crate::codec::h265::{self, HevcConfig};
 use crate::media::{Codec, Kind};
@@ -67,6 +68,10 @@ impl Config {
                 (Codec::Vp9, Bytes::copy_from_slice(find(b"vpcC")?.get(4..).unwrap_or_default()))
             }
             (Kind::Audio, b"Opus") => (Codec::Opus, opus_head(find(b"dOps")?)?),
+            // Without the version and flags of the box.
+            (Kind::Audio, b"fLaC") => {
+                (Codec::Flac, flac::with_marker(find(b"dfLa")?.get(4..).unwrap_or_default()))
+            }
             (Kind::Audio, b".mp3") => (Codec::Mp3, Bytes::new()),
             (Kind::Audio, b"mp4a") => {
                 // QuickTime has it one box deeper.

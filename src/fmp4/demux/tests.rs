@@ -10,7 +10,7 @@ use shiguredo_mp4::{Decode, TrackKind};
 
 use super::super::{Plain, Sample, Scanner, Tracks, fragment, segment_type};
 use super::*;
-use crate::codec::{avcc, h265};
+use crate::codec::{avcc, flac, h265};
 use crate::media::{Chain, Codec, Frame, Kind, Role};
 
 const SPS: &[u8] = &[
@@ -31,7 +31,11 @@ const PPS_265: &[u8] = &[0x44, 0x01, 0xc1, 0x72, 0xb4, 0x62, 0x40];
 const ASC: &[u8] = &[0x12, 0x10];
 
 fn frame(codec: Codec, role: Role, us: i64, payload: impl Into<Chain>) -> Frame {
-    let kind = if matches!(codec, Codec::Aac | Codec::Mp3 | Codec::Opus) { Kind::Audio } else { Kind::Video };
+    let kind = if matches!(codec, Codec::Aac | Codec::Mp3 | Codec::Opus | Codec::Flac) {
+        Kind::Audio
+    } else {
+        Kind::Video
+    };
     Frame { kind, codec, role, dts: us, pts: us, payload: payload.into(), relay: Bytes::new() }
 }
 
@@ -283,7 +287,8 @@ fn every_codec_has_its_header() {
         frame(Codec::Av1, Role::Header, 0, av1c),
         frame(Codec::Vp9, Role::Header, 0, vpcc),
     ] {
-        for audio in [aac_header(), frame(Codec::Opus, Role::Header, 0, opus), mp3.clone()] {
+        let flac = frame(Codec::Flac, Role::Header, 0, flac::header());
+        for audio in [aac_header(), frame(Codec::Opus, Role::Header, 0, opus), flac, mp3.clone()] {
             let tracks = Tracks::new(Some(&video), Some(&audio)).unwrap().with_size(64, 64);
             let frames = [
                 frame(video.codec, Role::Key, 0, &b"key"[..]),

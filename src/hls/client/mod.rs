@@ -48,8 +48,9 @@ use crate::time::Time;
 use rendition::{Ended, Rendition};
 use timeline::Timeline;
 
-/// What formats begin with that can be carried (RFC 6381): H.264, H.265, AV1, VP9, AAC and MP3, Opus.
-const FORMATS: [&str; 9] = ["avc1", "avc3", "hvc1", "hev1", "av01", "vp09", "mp4a", "opus", "Opus"];
+/// What formats begin with that can be carried (RFC 6381): H.264, H.265, AV1, VP9, AAC and MP3, Opus, FLAC.
+const FORMATS: [&str; 11] =
+    ["avc1", "avc3", "hvc1", "hev1", "av01", "vp09", "mp4a", "opus", "Opus", "fLaC", "flac"];
 
 /// What a session is told beforehand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

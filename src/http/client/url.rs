@@ -38,8 +38,10 @@ pub struct Url {
 pub enum UrlError {
     /// The scheme is missing, or neither `http` nor `https`.
     Scheme,
-    /// The host is missing or malformed, or its port is.
+    /// The host is missing or malformed.
     Host,
+    /// The port is no number from 1 to 65535.
+    Port,
     /// User or password are not percent-encoded UTF-8.
     UserInfo,
     /// It holds a control character.
@@ -55,6 +57,7 @@ impl fmt::Display for UrlError {
             Self::Host => {
                 f.write_str("the URL's host is malformed, name[:port] or [ipv6][:port] was expected")
             }
+            Self::Port => f.write_str("the URL's port is no number from 1 to 65535"),
             Self::UserInfo => f.write_str("the URL's user or password is not percent-encoded UTF-8"),
             Self::Control => f.write_str("the URL holds a control character"),
             Self::TooLong => write!(f, "the URL has more than {HTTP_URL_BYTES} bytes"),
@@ -82,9 +85,16 @@ impl Url {
                 (Some((decoded(user)?, decoded(password)?)), host_port)
             }
         };
-        let (host, port) = split_authority(host_port).ok_or(UrlError::Host)?;
-        if host.is_empty() || port == Some(0) {
+        let Some((host, port)) = split_authority(host_port) else {
+            let before_port = host_port.rsplit_once(':').and_then(|(host, _)| split_authority(host));
+            let is_port = before_port.is_some_and(|(host, port)| !host.is_empty() && port.is_none());
+            return Err(if is_port { UrlError::Port } else { UrlError::Host });
+        };
+        if host.is_empty() {
             return Err(UrlError::Host);
+        }
+        if port == Some(0) {
+            return Err(UrlError::Port);
         }
         let port = port.unwrap_or(default_port(tls));
         let (path, query) = split_before(target, &['?']);
@@ -268,8 +278,10 @@ mod tests {
             ("http://", UrlError::Host),
             ("http:///a", UrlError::Host),
             ("http://a b/", UrlError::Host),
-            ("http://a:0/", UrlError::Host),
-            ("http://a:65536/", UrlError::Host),
+            ("http://a:0/", UrlError::Port),
+            ("http://a:65536/", UrlError::Port),
+            ("http://a:b/", UrlError::Port),
+            ("http://[::1]:b/", UrlError::Port),
             ("http://::1/", UrlError::Host),
             ("http://[::1/", UrlError::Host),
             ("http://%ff@a/", UrlError::UserInfo),

@@ -188,7 +188,11 @@ impl Engine {
         put_video(stream.video(), out.key("video"));
         let header = stream.ring().headers().audio.as_ref();
         put_audio(stream.audio(), header.map(|frame| frame.payload.bytes()).as_deref(), out.key("audio"));
-        // SRS has no such key: it is there only if something is wrong.
+        // SRS has no such keys: they are there only if something is wrong.
+        let rate_hint = self.rate_hint(stream);
+        if rate_hint > 0 {
+            out.key("rate_hint").uint(rate_hint.into());
+        }
         #[cfg(feature = "hls")]
         if let Some(why) = self.hls_trouble(name) {
             out.key("hls").object().key("error").str(why);

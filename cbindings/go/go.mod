@@ -1,0 +1,3 @@
+module camrill
+
+go 1.19
