@@ -27,6 +27,7 @@ mod recorder;
 mod relays;
 #[cfg(any(feature = "hls", feature = "dvr"))]
 mod settings;
+mod signal;
 #[cfg(feature = "dvr")]
 mod sink;
 mod tls;

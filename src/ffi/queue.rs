@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use heapless::spsc::{Consumer, Producer, Queue};
 
+use super::signal::Signal;
 use crate::engine::{FrameSource, Remote};
 use crate::media::Frame;
 use crate::time::Time;
@@ -19,9 +20,9 @@ struct Shared {
     queue: UnsafeCell<Queue<Frame, PLACES>>,
     counts: Arc<Counts>,
     /// The loop has been woken and has not looked yet.
-    signaled: AtomicBool,
+    signaled: Signal,
     /// Frames have been dropped since the loop last asked.
-    dropped: AtomicBool,
+    dropped: Signal,
     /// The encoder's end is gone.
     ended: AtomicBool,
     /// The loop no longer takes frames.
@@ -71,8 +72,8 @@ pub(super) fn channel(remote: Remote, counts: Arc<Counts>) -> (Sender, Receiver)
     let shared = Arc::new(Shared {
         queue: UnsafeCell::new(Queue::new()),
         counts,
-        signaled: AtomicBool::new(false),
-        dropped: AtomicBool::new(false),
+        signaled: Signal::new(),
+        dropped: Signal::new(),
         ended: AtomicBool::new(false),
         closed: AtomicBool::new(false),
     });
@@ -104,12 +105,12 @@ impl Sender {
 
     /// Says that frames were dropped.
     pub(super) fn set_dropped(&self) {
-        self.shared.dropped.store(true, Ordering::Release);
+        self.shared.dropped.raise();
     }
 
     /// Wakes the loop, unless it is about to look anyway.
     pub(super) fn wake(&self) {
-        if !self.shared.signaled.swap(true, Ordering::AcqRel) {
+        if self.shared.signaled.raise() {
             // The loop may be gone; then nobody misses it.
             let _ = self.remote.wake();
         }
@@ -145,9 +146,8 @@ impl Drop for Sender {
 
 impl FrameSource for Receiver {
     fn pop(&mut self) -> Option<Frame> {
-        // Taken back before the queue is looked at: a frame that comes after this look wakes again. A swap and no
-        // store, so that a frame is seen whose writer still found it set.
-        self.shared.signaled.swap(false, Ordering::AcqRel);
+        // Taken back before the queue is looked at: a frame that comes after this look wakes again.
+        self.shared.signaled.lower();
         let frame = self.consumer.dequeue()?;
         self.shared.counts.queued.fetch_sub(frame.size(), Ordering::Relaxed);
         Some(frame)
@@ -158,7 +158,7 @@ impl FrameSource for Receiver {
     }
 
     fn take_dropped(&mut self) -> bool {
-        self.shared.dropped.swap(false, Ordering::AcqRel)
+        self.shared.dropped.lower()
     }
 
     fn copied(&mut self, frames: usize) {

@@ -507,6 +507,123 @@ static void refused_and_given_back(void)
     camrill_publisher_free(c.publisher);
 }
 
+/* Slice by slice, each in two pieces that are cut within its start code. */
+static int parts_back[6][SLICES];
+
+static void part_back(void *user)
+{
+    ++*(int *)user;
+}
+
+static int32_t lend_parts(struct camera *c, int n, int key, uint32_t *hash)
+{
+    uint8_t *at = memory[n];
+    int32_t result = 0;
+    int s;
+    encode_into(at, key, SLICES, SLICE_BYTES, (uint32_t)n + 1, hash);
+    for (s = 0; s < SLICES; s++) {
+        size_t size = SLICE_BYTES + (s % 2 == 0 ? 4 : 3);
+        camrill_iov_t iov[3] = {{at, 2}, {NULL, 0}, {at + 2, size - 2}};
+        camrill_frame_t frame = frame_of(NULL, 0, c->clock);
+        frame.iov = iov;
+        frame.iov_count = 3;
+        frame.flags = CAMRILL_FRAME_NAL | (s == SLICES - 1 ? CAMRILL_FRAME_LAST : 0);
+        result = camrill_publisher_write_ref(c->publisher, &frame, part_back, &parts_back[n][s]);
+        CHECK(result == 0 || s == SLICES - 1);
+        at += size;
+    }
+    c->clock += 40000;
+    return result;
+}
+
+static void nal_unit_by_nal_unit(void)
+{
+    struct host h;
+    struct camera c;
+    struct rtmp *player;
+    uint32_t hashes[6];
+    int i, s;
+    host_serve(&h, "off");
+    camera_start(&c, &h, 60000);
+    player = rtmp_open(h.port, "live", "a", 0);
+    UNTIL(&h, player, player->state == RTMP_GOING);
+    counting = 1;
+    for (i = 0; i < 6; i++) {
+        EQ(lend_parts(&c, i, i == 0, &hashes[i]), 0);
+        EQ(stats_of(&c).held, SLICES);
+        UNTIL(&h, player, player->video == i + 1);
+        UNTIL(&h, player, stats_of(&c).held == 0);
+        EQ(picture(player, i), hashes[i]);
+    }
+    counting = 0;
+    EQ(copied, 0);
+    for (i = 0; i < 6; i++)
+        for (s = 0; s < SLICES; s++)
+            EQ(parts_back[i][s], 1);
+    /* What is never completed comes back with the publisher's end. */
+    {
+        camrill_frame_t frame = frame_of(memory[0], encode_into(memory[0], 0, 1, SLICE_BYTES, 1, hashes), c.clock);
+        int back = 0;
+        frame.flags = CAMRILL_FRAME_NAL;
+        EQ(camrill_publisher_write_ref(c.publisher, &frame, part_back, &back), 0);
+        EQ(stats_of(&c).held, 1);
+        camrill_publisher_free(c.publisher);
+        UNTIL(&h, player, c.freed == 1);
+        UNTIL(&h, player, back == 1);
+    }
+    rtmp_close(player, 0);
+    host_free(&h);
+}
+
+/* The queue is full while pictures come slice by slice: what follows is dropped up to a keyframe, which is asked
+ * for. */
+static void a_full_queue_of_nal_units(void)
+{
+    camrill_publisher_config_t config = CAMRILL_PUBLISHER_CONFIG_INIT;
+    camrill_frame_t frame = frame_of(sets, sizeof sets, 0);
+    struct host h;
+    struct camera c;
+    struct rtmp *player;
+    uint32_t hashes[6];
+    int i, s;
+    memset(parts_back, 0, sizeof parts_back);
+    memset(&c, 0, sizeof c);
+    host_serve(&h, "off");
+    c.host = &h;
+    config.app = "live";
+    config.name = "a";
+    config.tracks.video_codec = CAMRILL_CODEC_H264;
+    config.user = &c;
+    config.user_free = camera_freed;
+    config.need_keyframe = camera_key;
+    config.queue_bytes = 250000;
+    EQ(camrill_publisher_new(h.engine, &config, &c.publisher), 0);
+    EQ(camrill_publisher_write(c.publisher, &frame), 0);
+    player = rtmp_open(h.port, "live", "a", 0);
+    UNTIL(&h, player, player->state == RTMP_GOING);
+    EQ(lend_parts(&c, 0, 1, &hashes[0]), 0);
+    EQ(lend_parts(&c, 1, 0, &hashes[1]), 0);
+    EQ(lend_parts(&c, 2, 0, &hashes[2]), CAMRILL_EAGAIN);
+    EQ(lend_parts(&c, 3, 0, &hashes[3]), CAMRILL_EAGAIN);
+    for (s = 0; s < SLICES; s++)
+        CHECK(parts_back[0][s] == 0 && parts_back[2][s] == 1 && parts_back[3][s] == 1);
+    EQ(stats_of(&c).dropped, 2);
+    EQ(c.keys, 0);
+    UNTIL(&h, player, player->video == 2);
+    EQ(c.keys, 1);
+    EQ(lend_parts(&c, 4, 1, &hashes[2]), 0);
+    EQ(lend_parts(&c, 5, 0, &hashes[3]), 0);
+    UNTIL(&h, player, player->video == 4);
+    for (i = 0; i < 4; i++)
+        EQ(picture(player, i), hashes[i]);
+    camrill_publisher_free(c.publisher);
+    rtmp_close(player, 0);
+    host_free(&h);
+    for (i = 0; i < 6; i++)
+        for (s = 0; s < SLICES; s++)
+            EQ(parts_back[i][s], 1);
+}
+
 /* A second writer is turned away: here one that comes in while the first is copying. */
 static struct camera *written;
 
@@ -604,6 +721,8 @@ int main(void)
     RUN(half_sent_and_gone);
     RUN(the_gop_cache_keeps_no_buffer);
     RUN(refused_and_given_back);
+    RUN(nal_unit_by_nal_unit);
+    RUN(a_full_queue_of_nal_units);
     RUN(one_writer_at_a_time);
     RUN(not_in_a_child);
     return 0;
