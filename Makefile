@@ -98,7 +98,7 @@ test: setup-test
 	$(CARGO) test --features tls --test tls --test tls_out
 	tests/c/run.sh
 	tests/c/tsan.sh
-	$(CARGO) test --quiet --manifest-path tests/loom/Cargo.toml --target-dir $(TARGET)/loom
+	$(CARGO) test --quiet --manifest-path tests/loom/Cargo.toml --target-dir $(OUT)/loom
 	fuzz/run.sh
 	cross/check-recipes.sh
 	cross/test.sh
