@@ -101,7 +101,6 @@ test: setup-test
 	$(CARGO) test --quiet --manifest-path tests/loom/Cargo.toml --target-dir $(OUT)/loom
 	fuzz/run.sh
 	cross/check-recipes.sh
-	cross/test.sh
 
 bench: build
 	$(CARGO) bench --bench side_by_side -- --out docs/benchmarks.md
