@@ -27,7 +27,7 @@ static void arguments(void)
         CHECK(strstr(why(h.engine), word) != NULL);                   \
     } while (0)
     REFUSED(config.struct_size = 0, "struct_size");
-    REFUSED(config.struct_size = (uint32_t)offsetof(camrill_recorder_config_t, video_codec), "neither");
+    REFUSED(config.struct_size = (uint32_t)offsetof(camrill_recorder_config_t, tracks), "neither");
     REFUSED(config.struct_size = (uint32_t)offsetof(camrill_recorder_config_t, path), "path is NULL");
     REFUSED(config.path = NULL, "path is NULL");
     REFUSED(config.path = "", "path is empty");
