@@ -205,10 +205,8 @@ impl Published {
             STALLED.store(false, Ordering::Release);
             GOES_ON.store(false, Ordering::Release);
             // SAFETY: any thread may call it; the engine is there.
-            assert_eq!(
-                unsafe { camrill_engine_call(self.engine, Some(stand_still), null_mut()) },
-                CAMRILL_OK
-            );
+            let answer = unsafe { camrill_engine_call(self.engine, Some(stand_still), null_mut()) };
+            assert_eq!(answer, CAMRILL_OK);
             while !STALLED.load(Ordering::Acquire) {
                 std::thread::sleep(Duration::from_micros(100));
             }

@@ -1489,14 +1489,15 @@ int32_t camrill_program_info(const struct camrill_engine_t *engine,
 
 // Publishes a stream of this process's own and writes the publisher to `out`. It is published at once;
 // frames come with camrill_publisher_write(). CAMRILL_EBUSY if the name is being published and the
-// vhost's on_conflict is refuse, CAMRILL_ENOENT if the vhost is not configured. `user_free` is not called on failure. Called on the loop's thread.
+// vhost's on_conflict is refuse, CAMRILL_ENOENT if the vhost is not configured. `user_free` is not called on
+// failure. On the loop's thread.
 int32_t camrill_publisher_new(struct camrill_engine_t *engine,
                               const struct camrill_publisher_config_t *config,
                               struct camrill_publisher_t **out);
 
-// Queues one frame for the loop and returns at once; the data is copied. Parameter sets alone, and NAL units of an
-// access unit that isn't complete, are kept for what follows. What is refused changes nothing. When the queue is full the
-// frame is dropped, and video up to the next keyframe with it: CAMRILL_EAGAIN, need_keyframe is called,
+// Queues one frame for the loop and returns at once; the data is copied. Parameter sets alone, and NAL units of
+// an access unit that isn't complete, are kept for what follows. What is refused changes nothing. When the queue
+// is full the frame is dropped, and video up to the next keyframe with it: CAMRILL_EAGAIN, need_keyframe is called,
 // and the loss is counted. CAMRILL_EFRAME if it is not what its codec says. CAMRILL_ESTATE if the stream
 // is no longer this publisher's: the engine is freed, or another publisher took its place.
 // Never waits, neither for the loop nor for a lock. One thread at a time per publisher, any one: a second
@@ -1509,8 +1510,8 @@ int32_t camrill_publisher_write(struct camrill_publisher_t *publisher,
 // inside this call where the frame is refused, dropped or too small to be worth it (below 2 KiB), else from any
 // thread that lets go of the last piece: the loop's as a rule, inside camrill_engine_poll(),
 // camrill_engine_run() or camrill_engine_free(), or one that calls camrill_publisher_free(), or this one, where
-// the loop was done with the frame before the call was. It must be
-// quick and use no engine; it may write to a publisher. After a fork it runs in the parent only.
+// the loop was done with the frame before the call was. It must be quick and use no engine; it may write to a
+// publisher. After a fork it runs in the parent only.
 //
 // What the loop still holds after max_hold_ms (camrill_publisher_config_t), for slow players or as the GOP cache,
 // it copies, so that the encoder gets its memory back; the copies are counted (late_copies). HLS and recordings
@@ -1738,7 +1739,7 @@ int32_t camrill_relay_info(const struct camrill_engine_t *engine,
 //
 // It starts at a keyframe, the newest that has passed where the vhost's `gop_cache` is on, and at once where
 // there is no video; where it waits for a keyframe the encoder is asked for one. The first packet waits for up to a
-// second of the publish until both tracks are known. A host that is slow loses frames up to a keyframe when
+// second of the publish until both tracks are known, unless its publisher has named those that it has. A host that is slow loses frames up to a keyframe when
 // `queue_length` is over, as other players do.
 //
 // CAMRILL_EINVAL for a URL that can't be one, or both a stream and a URL; CAMRILL_ENOENT if the vhost is not
