@@ -140,7 +140,7 @@ fuzz_target!(|input: (How, Vec<Op>)| {
 });
 
 fn frame(kind: Kind, codec: Codec, role: Role, dts: i64, payload: Bytes) -> Frame {
-    Frame { kind, codec, role, dts, pts: dts.saturating_add(20_000), payload, relay: Bytes::new() }
+    Frame { kind, codec, role, dts, pts: dts.saturating_add(20_000), payload: payload.into(), relay: Bytes::new() }
 }
 
 fn kind_and_codec(kind: u8, codec: u8) -> (Kind, Codec) {
@@ -311,7 +311,7 @@ fn flv_frames(image: &Image) -> Vec<(Kind, u32)> {
         // Headers of any bytes need not be any.
         let Ok(frame) = flv::frame(tag.kind, 0, tag.body) else { continue };
         if matches!(frame.role, Role::Key | Role::Delta) && frame.kind != Kind::Data {
-            frames.push((frame.kind, id(&frame.payload)));
+            frames.push((frame.kind, id(&frame.payload.bytes())));
         }
     }
     assert_eq!(demuxer.size_mismatches(), 0);

@@ -49,7 +49,7 @@ fuzz_target!(|data: &[u8]| {
                         for sample in &run.samples {
                             let frame = mine.next().expect("a frame that was written");
                             let end = at + sample.size as usize;
-                            assert_eq!(file[at..end], frame.payload);
+                            assert_eq!(frame.payload, file[at..end]);
                             assert_eq!(sample.key, kind == Kind::Audio || frame.role == Role::Key);
                             at = end;
                         }
@@ -95,16 +95,16 @@ fn frame(record: &[u8]) -> (Frame, i64) {
     let role = if flags & KEY != 0 { Role::Key } else { Role::Delta };
     let payload = Bytes::from(vec![flags; record[1].into()]);
     let (dts, pts) = (us(2), us(2).saturating_add(us(4)));
-    (Frame { kind, codec, role, dts, pts, payload, relay: Bytes::new() }, us(6))
+    (Frame { kind, codec, role, dts, pts, payload: payload.into(), relay: Bytes::new() }, us(6))
 }
 
 fn vp9_header() -> Frame {
     let payload = Bytes::from_static(&[0, 31, 0x82, 1, 1, 1, 0, 0]);
     let (kind, codec, role) = (Kind::Video, Codec::Vp9, Role::Header);
-    Frame { kind, codec, role, dts: 0, pts: 0, payload, relay: Bytes::new() }
+    Frame { kind, codec, role, dts: 0, pts: 0, payload: payload.into(), relay: Bytes::new() }
 }
 
 fn aac_header() -> Frame {
     let payload = Bytes::from_static(&[0x12, 0x10]);
-    Frame { kind: Kind::Audio, codec: Codec::Aac, payload, ..vp9_header() }
+    Frame { kind: Kind::Audio, codec: Codec::Aac, payload: payload.into(), ..vp9_header() }
 }

@@ -166,7 +166,7 @@ fn nal(is_key: bool) -> Bytes {
 fn write(writer: &mut Writer, kind: Kind, codec: Codec, role: Role, times: (i64, i64), payload: Bytes) {
     let (dts, pts) = times;
     let when = Calendar { unix_ms: dts / 1000, ..Calendar::default() };
-    writer.write(&when, &Frame { kind, codec, role, dts, pts, payload, relay: Bytes::new() });
+    writer.write(&when, &Frame { kind, codec, role, dts, pts, payload: payload.into(), relay: Bytes::new() });
 }
 
 /// What is given out goes together: files are there while they are named, the target duration stays, and

@@ -11,7 +11,7 @@ use arbitrary::Arbitrary;
 use bytes::{BufMut, Bytes, BytesMut};
 use camrill::config::{Config, OnConflict, Settings, TimeJitter, Vhost};
 use camrill::hub::{Hub, LaneKey, Name, Player, Published, Refused, Source, Step, Stream, Totals};
-use camrill::media::{Codec, Frame, Headers, Kind, Mux, Ring, Role};
+use camrill::media::{Chain, Codec, Frame, Headers, Kind, Mux, Ring, Role};
 use camrill::time::Time;
 use libfuzzer_sys::fuzz_target;
 
@@ -369,7 +369,7 @@ impl World {
             Kind::Data => Codec::Script,
         };
         let pts = self.dts.saturating_add(40_000);
-        let frame = Frame { kind, codec, role, dts: self.dts, pts, payload, relay };
+        let frame = Frame { kind, codec, role, dts: self.dts, pts, payload: payload.into(), relay };
         let size = frame.size() as u64;
         let stream = self.hub.stream_mut(model.id).expect("a stream");
         let head = stream.ring().head();
@@ -497,8 +497,8 @@ struct Echo;
 impl Mux for Echo {
     fn start(&mut self, _: &Headers) {}
 
-    fn image(&mut self, frame: &Frame) -> Bytes {
-        frame.relay.slice(..8)
+    fn image(&mut self, frame: &Frame) -> Chain {
+        frame.relay.slice(..8).into()
     }
 
     fn preamble(&mut self, _: &Headers, _: i64) -> Bytes {

@@ -192,7 +192,7 @@ impl Host {
                         && let Some(body) = flv::body_as(&frame, form)
                     {
                         let again =
-                            flv::frame(frame.kind, frame.dts, body).expect("a frame that was written");
+                            flv::frame(frame.kind, frame.dts, body.bytes()).expect("a frame that was written");
                         assert!(frame.role != Role::Key || again.role == Role::Key);
                     }
                 }
