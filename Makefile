@@ -97,6 +97,7 @@ test: setup-test
 	$(CARGO) test --features tls --lib engine::tls
 	$(CARGO) test --features tls --test tls --test tls_out
 	tests/c/run.sh
+	tests/c/examples.sh
 	tests/c/tsan.sh
 	$(CARGO) test --quiet --manifest-path tests/loom/Cargo.toml --target-dir $(OUT)/loom
 	fuzz/run.sh
