@@ -47,7 +47,7 @@ impl Owned {
 /// # Safety
 /// `engine` as for [`call`]; `config` is NULL or points to as many readable bytes as its `struct_size` says; `out`
 /// is NULL or writable.
-pub(super) unsafe fn make<C: Sized32, H: Handle>(
+pub(super) unsafe fn make<C: Sized32, H>(
     engine: *mut camrill_engine_t,
     config: *const C,
     out: *mut *mut H,

@@ -6,10 +6,10 @@ use std::ffi::{c_char, c_void};
 use std::sync::{Arc, OnceLock};
 
 use super::control::codec;
-use super::convert::{array, c_string, read, sized32, text, write};
+use super::convert::{array, c_string, sized32, text, write};
 use super::feed::names;
-use super::handle::{call, camrill_engine_t, guarded, no_engine};
-use super::owned::{self, Handle, Owned, on};
+use super::handle::{camrill_engine_t, guarded, no_engine};
+use super::owned::{self, Handle, Owned, make, on};
 use super::relays::{camrill_relay_state_t, camrill_retry_t, ms, policy, state};
 use super::types::*;
 use crate::engine::{Engine, Given, Packet, PacketFormat, PlayerNews, PlayerOptions, PlayerSource, Tracks};
@@ -250,14 +250,10 @@ pub unsafe extern "C" fn camrill_player_new(
     config: *const camrill_player_config_t,
     out: *mut *mut camrill_player_t,
 ) -> i32 {
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller's contract; `options` reads the config's strings.
     unsafe {
-        call(engine, |handle| {
-            if out.is_null() {
-                return Err(Error::new(Code::InvalidArgument, "out is NULL"));
-            }
-            let config = read(config)?;
-            let options = options(&config)?;
+        make(engine, config, out, |handle, config: &camrill_player_config_t| {
+            let options = options(config)?;
             let missing = || Error::new(Code::InvalidArgument, "on_packet is NULL");
             let callbacks = PlayerCallbacks {
                 on_tracks: config.on_tracks,
@@ -269,8 +265,7 @@ pub unsafe extern "C" fn camrill_player_new(
                 handle.players.insert(id, config.user, config.user_free, callbacks);
                 Ok(id)
             })?;
-            out.write(Box::into_raw(Box::new(camrill_player_t { owned: Owned::new(handle, id) })));
-            Ok(CAMRILL_OK)
+            Ok(camrill_player_t { owned: Owned::new(handle, id) })
         })
     }
 }

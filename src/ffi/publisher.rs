@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::convert::{read, write};
+use super::convert::write;
 use super::feed::{Feed, frame_and_pieces, names};
-use super::handle::{call, camrill_engine_t, guarded, no_engine};
+use super::handle::{camrill_engine_t, guarded, no_engine};
 use super::lent::Lender;
+use super::owned::make;
 use super::queue::{self, Counts, Sender};
 use super::types::*;
 use crate::error::{Code, Error, Result};
@@ -79,16 +80,12 @@ pub unsafe extern "C" fn camrill_publisher_new(
 ) -> i32 {
     // SAFETY: the caller's contract.
     unsafe {
-        call(engine, |handle| {
-            if out.is_null() {
-                return Err(Error::new(Code::InvalidArgument, "out is NULL"));
-            }
-            let config = read(config)?;
+        make(engine, config, out, |handle, config: &camrill_publisher_config_t| {
             let (vhost, app, name) = names(config.vhost, config.app, config.name)?;
-            let rate = rate_options(&config)?;
+            let rate = rate_options(config)?;
             let counts = Arc::<Counts>::default();
             let (sender, receiver) = queue::channel(handle.remote.clone(), counts.clone());
-            let publisher = Box::new(camrill_publisher_t::new(&config, sender, counts)?);
+            let publisher = camrill_publisher_t::new(config, sender, counts)?;
             let encoder = handle.with(|engine| {
                 let encoder = engine.publish(vhost, app, name, Box::new(receiver))?;
                 let tracks = &config.tracks;
@@ -107,8 +104,7 @@ pub unsafe extern "C" fn camrill_publisher_new(
             let callbacks =
                 PublisherCallbacks { need_keyframe: config.need_keyframe, rate_hint: config.rate_hint };
             handle.publishers.insert(encoder, config.user, config.user_free, callbacks);
-            out.write(Box::into_raw(publisher));
-            Ok(CAMRILL_OK)
+            Ok(publisher)
         })
     }
 }
